@@ -279,3 +279,17 @@ func Prlimit(pid, resource int, newLimit *Rlimit) (Rlimit, error) {
 
 // Rlimit is struct rlimit of getrlimit(2).
 type Rlimit = unix.Rlimit
+
+// MemfdData returns a close-on-exec memory file with the given content, to be read from its start.
+func MemfdData(name string, b []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("creating memory file %q: %w", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.WriteAt(b, 0); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("writing memory file %q: %w", name, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,282 @@
+package userns
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/moss-sandbox/moss/userns/spawn"
+	"github.com/moss-sandbox/moss/userns/sys"
+)
+
+// A Namespace is a user's user namespace, held by a live process.
+type Namespace struct {
+	Identity
+	keeper Process
+	pidfd  int
+}
+
+// FD is a descriptor of the process that holds the namespace: setns(2) takes it for the user namespace and for the empty
+// mount namespace.
+func (n *Namespace) FD() int { return n.pidfd }
+
+// PID is the process that holds the namespace.
+func (n *Namespace) PID() int { return n.keeper.PID }
+
+// Close gives the descriptor back; the namespace lives on with its keeper.
+func (n *Namespace) Close() { syscall.Close(n.pidfd) }
+
+// record is the content of keeper.json: a cache; what it names is checked at each use.
+type record struct {
+	V        int      `json:"v"`
+	Keeper   Process  `json:"keeper"`
+	Identity Identity `json:"identity"`
+}
+
+const keeperFile = "keeper.json"
+
+// Find returns the namespace that is there, or fs.ErrNotExist. It costs two small reads.
+func Find(runDir string) (*Namespace, error) {
+	b, err := os.ReadFile(filepath.Join(runDir, keeperFile))
+	if err != nil {
+		return nil, err
+	}
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil || r.V != 1 {
+		return nil, os.ErrNotExist // a cache that cannot be read is no cache
+	}
+	if r.Identity.UID != os.Geteuid() {
+		return nil, os.ErrNotExist
+	}
+	fd, err := r.Keeper.Open()
+	if err != nil {
+		return nil, os.ErrNotExist
+	}
+	return &Namespace{Identity: r.Identity, keeper: r.Keeper, pidfd: fd}, nil
+}
+
+// Ensure returns the user's namespace and makes it where there is none. Others are processes that may still live in an
+// earlier one (holders of containers): if one does, its namespace is entered again rather than a second one made, since
+// networks and joins belong to the first.
+func Ensure(runDir string, others func() []Process) (*Namespace, error) {
+	if n, err := Find(runDir); err == nil {
+		return n, nil
+	}
+	lock, err := os.OpenFile(filepath.Join(runDir, "keeper.lock"), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the keeper's file: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("locking the keeper's file: %w", err)
+	}
+	if n, err := Find(runDir); err == nil {
+		return n, nil
+	}
+	id, err := Identify()
+	if err != nil {
+		return nil, err
+	}
+	pid, err := revive(runDir, others)
+	if pid == 0 && err == nil {
+		pid, err = create(runDir, &id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return publish(runDir, id, pid)
+}
+
+// publish writes keeper.json and opens the keeper.
+func publish(runDir string, id Identity, pid int) (*Namespace, error) {
+	p, err := Observe(pid)
+	if err != nil {
+		return nil, fmt.Errorf("starting the keeper: %w", err)
+	}
+	if id.Map, err = mapOf(pid); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(record{V: 1, Keeper: p, Identity: id})
+	if err != nil {
+		return nil, err
+	}
+	tmp := filepath.Join(runDir, keeperFile+".new")
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return nil, fmt.Errorf("recording the keeper: %w", err)
+	}
+	if err := os.Rename(tmp, filepath.Join(runDir, keeperFile)); err != nil {
+		return nil, fmt.Errorf("recording the keeper: %w", err)
+	}
+	fd, err := p.Open()
+	if err != nil {
+		return nil, fmt.Errorf("starting the keeper: %w", err)
+	}
+	return &Namespace{Identity: id, keeper: p, pidfd: fd}, nil
+}
+
+// mapOf reads the map of another process's namespace.
+func mapOf(pid int) (m Map, err error) {
+	for f, ext := range map[string]*[]Extent{"uid_map": &m.UID, "gid_map": &m.GID} {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + f)
+		if err != nil {
+			return m, fmt.Errorf("reading the keeper's id map: %w", err)
+		}
+		if *ext, err = parseMap(string(b)); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// keeperFiles are the keeper's descriptors while it starts.
+const (
+	keeperReport = 3
+	keeperGo     = 4
+	keeperOld    = 5
+)
+
+// keeperList is the keeper: it makes its namespaces (or joins an old one's), waits until its map is written, leaves the
+// host's mounts for an empty root that nobody else sees, and pauses for ever. It stays dumpable: newuidmap(1) looks who
+// owns /proc/PID.
+func keeperList(join bool, runDir string) *spawn.List {
+	l := spawn.New()
+	l.Call("closing descriptors", sys.SYS_CLOSE_RANGE, 0, 2, 0)
+	if join {
+		l.Call("joining the user namespace", sys.SYS_SETNS, keeperOld, sys.NewUser)
+		l.Call("making a mount namespace", syscall.SYS_UNSHARE, sys.NewNS)
+	} else {
+		l.Call("making a user namespace", syscall.SYS_UNSHARE, sys.NewUser|sys.NewNS)
+	}
+	l.Call("staying readable", syscall.SYS_PRCTL, 4, 1, 0, 0, 0)
+	l.Tell("telling that the namespace is there", keeperReport)
+	buf := uintptr(l.Words(0))
+	l.Call("waiting for the map", syscall.SYS_READ, keeperGo, buf, 1)
+	root, dot, tmpfs := l.Str(runDir), l.Str("."), l.Str("tmpfs")
+	l.Call("making mounts private", syscall.SYS_MOUNT, 0, l.Str("/"), 0, syscall.MS_REC|syscall.MS_PRIVATE, 0)
+	l.Call("mounting an empty root", syscall.SYS_MOUNT, tmpfs, root, tmpfs, syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, l.Str("size=4k,mode=555"))
+	l.Call("entering the empty root", syscall.SYS_CHDIR, root)
+	l.Call("changing the root", syscall.SYS_PIVOT_ROOT, dot, dot)
+	l.Call("leaving the old root", syscall.SYS_UMOUNT2, dot, syscall.MNT_DETACH)
+	l.Call("closing descriptors", sys.SYS_CLOSE_RANGE, 0, 1<<32-1, 0)
+	pause := l.Try("pausing", sys.SYS_PAUSE, sys.PauseArgs()...)
+	l.Jump(pause)
+	return l
+}
+
+// create starts a keeper with a new namespace and writes its map. If the helpers refuse, the own id alone is mapped.
+func create(runDir string, id *Identity) (int, error) {
+	pid, err := startKeeper(keeperList(false, runDir), runDir, -1, func(pid int) error { return writeMap(pid, id) })
+	var refused *helperError
+	if errors.As(err, &refused) && id.Means == Helpers {
+		id.own(refused.Error())
+		pid, err = startKeeper(keeperList(false, runDir), runDir, -1, func(pid int) error { return writeMap(pid, id) })
+	}
+	if err != nil {
+		return 0, forbidden(err)
+	}
+	return pid, nil
+}
+
+// revive starts a keeper inside the namespace of a process that still lives in an old one; 0 if there is none.
+func revive(runDir string, others func() []Process) (int, error) {
+	if others == nil {
+		return 0, nil
+	}
+	for _, p := range others() {
+		fd, err := p.Open()
+		if err != nil {
+			continue
+		}
+		pid, err := startKeeper(keeperList(true, runDir), runDir, fd, func(int) error { return nil })
+		syscall.Close(fd)
+		if err == nil {
+			return pid, nil
+		}
+	}
+	return 0, nil
+}
+
+// startKeeper runs the list; mapped is called once its namespace exists.
+func startKeeper(l *spawn.List, runDir string, old int, mapped func(pid int) error) (int, error) {
+	rr, rw, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer rr.Close()
+	gr, gw, err := os.Pipe()
+	if err != nil {
+		rw.Close()
+		return 0, err
+	}
+	defer gw.Close()
+	pid, err := l.Start(spawn.Options{Name: "moss-keeper", Files: []int{-1, -1, -1, int(rw.Fd()), int(gr.Fd()), old}, Report: keeperReport, Setsid: true, TmpDir: runDir})
+	rw.Close()
+	gr.Close()
+	if err != nil {
+		return 0, err
+	}
+	var inner error
+	err = l.Reports(rr, func(uint64) {
+		if inner = mapped(pid); inner == nil {
+			_, inner = gw.Write([]byte{1})
+		}
+		gw.Close() // without a byte the read returns 0 and the list goes on: it is killed below
+	})
+	if err = errors.Join(inner, err); err != nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		_, _ = spawn.Wait(pid)
+		return 0, err
+	}
+	return pid, nil
+}
+
+// writeMap writes the map of the keeper's namespace by the identity's means.
+func writeMap(pid int, id *Identity) error {
+	proc := "/proc/" + strconv.Itoa(pid) + "/"
+	switch id.Means {
+	case Helpers:
+		return runHelpers(pid, id.Map)
+	case OwnID:
+		if err := os.WriteFile(proc+"setgroups", []byte("deny"), 0); err != nil {
+			return fmt.Errorf("writing setgroups: %w", err)
+		}
+	case Direct:
+	}
+	if err := os.WriteFile(proc+"uid_map", []byte(lines(id.Map.UID)), 0); err != nil {
+		return fmt.Errorf("writing the user id map: %w", err)
+	}
+	if err := os.WriteFile(proc+"gid_map", []byte(lines(id.Map.GID)), 0); err != nil {
+		return fmt.Errorf("writing the group id map: %w", err)
+	}
+	return nil
+}
+
+// helperError says that newuidmap or newgidmap refused.
+type helperError struct{ tool, said string }
+
+func (e *helperError) Error() string { return e.tool + " refused: " + e.said }
+
+// runHelpers runs newuidmap and newgidmap side by side.
+func runHelpers(pid int, m Map) error {
+	run := func(tool string, ext []Extent) error {
+		out, err := exec.Command(tool, append([]string{strconv.Itoa(pid)}, args(ext)...)...).CombinedOutput()
+		if err != nil {
+			said := strings.TrimSpace(string(out))
+			if said == "" {
+				said = err.Error()
+			}
+			return &helperError{tool: tool, said: said}
+		}
+		return nil
+	}
+	gid := make(chan error, 1)
+	go func() { gid <- run("newgidmap", m.GID) }()
+	err := run("newuidmap", m.UID)
+	return errors.Join(err, <-gid)
+}
