@@ -11,33 +11,33 @@ import (
 
 // Socket options the switch needs beyond package syscall's, by their names in ip(7), ipv6(7), udp(7) and packet(7).
 const (
-	IPTransparent       = unix.IP_TRANSPARENT
-	IP6Transparent      = unix.IPV6_TRANSPARENT
-	IPRecvOrigDst       = unix.IP_RECVORIGDSTADDR
-	IP6RecvOrigDst      = unix.IPV6_RECVORIGDSTADDR
-	IPRecvErr           = unix.IP_RECVERR
-	IP6RecvErr          = unix.IPV6_RECVERR
-	IPPktInfo           = unix.IP_PKTINFO
-	IP6RecvPktInfo      = unix.IPV6_RECVPKTINFO
-	IP6PktInfo          = unix.IPV6_PKTINFO
-	IPMTUDiscover       = unix.IP_MTU_DISCOVER
-	IP6MTUDiscover      = unix.IPV6_MTU_DISCOVER
-	PMTUDiscDo          = unix.IP_PMTUDISC_DO
-	PMTUDiscWant        = unix.IP_PMTUDISC_WANT
-	SOMark              = unix.SO_MARK
-	SORcvBufForce       = unix.SO_RCVBUFFORCE
-	SOPeerPidfd         = unix.SO_PEERPIDFD
-	PacketIgnoreOut     = unix.PACKET_IGNORE_OUTGOING
-	PacketVnetHdr       = unix.PACKET_VNET_HDR
-	SolPacket           = unix.SOL_PACKET
-	IPOrigDst           = unix.IP_ORIGDSTADDR
-	IP6OrigDst          = unix.IPV6_ORIGDSTADDR
-	EpollET      uint32 = unix.EPOLLET
-	EpollIn      uint32 = unix.EPOLLIN
-	EpollOut     uint32 = unix.EPOLLOUT
-	EpollErr     uint32 = unix.EPOLLERR
-	EpollHup     uint32 = unix.EPOLLHUP
-	EpollRdHup   uint32 = unix.EPOLLRDHUP
+	IPTransparent          = unix.IP_TRANSPARENT
+	IP6Transparent         = unix.IPV6_TRANSPARENT
+	IPRecvOrigDst          = unix.IP_RECVORIGDSTADDR
+	IP6RecvOrigDst         = unix.IPV6_RECVORIGDSTADDR
+	IPRecvErr              = unix.IP_RECVERR
+	IP6RecvErr             = unix.IPV6_RECVERR
+	IPPktInfo              = unix.IP_PKTINFO
+	IP6RecvPktInfo         = unix.IPV6_RECVPKTINFO
+	IP6PktInfo             = unix.IPV6_PKTINFO
+	IPMTUDiscover          = unix.IP_MTU_DISCOVER
+	IP6MTUDiscover         = unix.IPV6_MTU_DISCOVER
+	PMTUDiscDo             = unix.IP_PMTUDISC_DO
+	PMTUDiscWant           = unix.IP_PMTUDISC_WANT
+	SOMark                 = unix.SO_MARK
+	SORcvBufForce          = unix.SO_RCVBUFFORCE
+	SOPeerPidfd            = unix.SO_PEERPIDFD
+	PacketIgnoreOut        = unix.PACKET_IGNORE_OUTGOING
+	PacketVnetHdr          = unix.PACKET_VNET_HDR
+	SolPacket              = unix.SOL_PACKET
+	IPOrigDst              = unix.IP_ORIGDSTADDR
+	IP6OrigDst             = unix.IPV6_ORIGDSTADDR
+	EpollET         uint32 = unix.EPOLLET
+	EpollIn         uint32 = unix.EPOLLIN
+	EpollOut        uint32 = unix.EPOLLOUT
+	EpollErr        uint32 = unix.EPOLLERR
+	EpollHup        uint32 = unix.EPOLLHUP
+	EpollRdHup      uint32 = unix.EPOLLRDHUP
 )
 
 // SockFilter is one instruction of a classic BPF program (struct sock_filter).
@@ -113,20 +113,14 @@ func Socket(family, kind, proto int) (int, error) {
 func Connect(fd int, to netip.AddrPort) error {
 	s := SockaddrOf(to, 0)
 	_, _, e := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&s.raw)), uintptr(s.len))
-	if e != 0 {
-		return e
-	}
-	return nil
+	return errnoOf(e)
 }
 
 // Bind is bind(2).
 func Bind(fd int, to netip.AddrPort) error {
 	s := SockaddrOf(to, 0)
 	_, _, e := syscall.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&s.raw)), uintptr(s.len))
-	if e != 0 {
-		return e
-	}
-	return nil
+	return errnoOf(e)
 }
 
 // Accept is accept4(2) with a non-blocking, close-on-exec result and the peer's address.
@@ -155,12 +149,17 @@ func name(trap uintptr, fd int) (netip.AddrPort, error) {
 
 // SendTo sends one datagram without waiting (sendto(2), MSG_DONTWAIT); to may be the zero value on a connected socket.
 func SendTo(fd int, p []byte, to netip.AddrPort) error {
-	var s Sockaddr // with length 0 the kernel takes no address
-	if to.IsValid() {
-		s = SockaddrOf(to, 0)
+	if !to.IsValid() {
+		_, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		return errnoOf(e)
 	}
+	s := SockaddrOf(to, 0)
 	_, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL,
 		uintptr(unsafe.Pointer(&s.raw)), uintptr(s.len))
+	return errnoOf(e)
+}
+
+func errnoOf(e syscall.Errno) error {
 	if e != 0 {
 		return e
 	}
