@@ -17,9 +17,12 @@ loop:
 	MOVQ	48(R12), R9
 	CMPQ	AX, $-1
 	JEQ	decimal
+	CMPQ	AX, $-2
+	JEQ	load
 	SYSCALL
 	CMPQ	AX, $0xfffffffffffff001
 	JCC	failed
+done:
 	MOVQ	56(R12), BX
 	TESTQ	BX, BX
 	JZ	kept
@@ -52,6 +55,9 @@ failed:
 	MOVQ	$127, DI
 	SYSCALL
 	INT	$3
+load:
+	MOVQ	(DI), AX
+	JMP	done
 decimal:
 	MOVQ	DI, AX
 	MOVQ	$10, CX

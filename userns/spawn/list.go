@@ -18,8 +18,11 @@ const (
 // Told is the kind of a record that a list writes on purpose.
 const Told = 1
 
-// dec is the pseudo call number for "write argument 0 in decimal, leftwards, ending before the address in argument 1".
-const dec = ^uintptr(0)
+// Pseudo call numbers.
+const (
+	dec  = ^uintptr(0)     // write argument 0 in decimal, leftwards, ending before the address in argument 1
+	load = ^uintptr(0) - 1 // the result is the word at the address in argument 0
+)
 
 // A List is a program of system calls under construction. The zero value is not usable; see New.
 type List struct {
@@ -92,6 +95,18 @@ func (l *List) SetArg(op Op, arg int, v uintptr) { l.put(op, 1+arg, v) }
 // Decimal appends a pseudo call: the number in argument 0 (to be fed) is written in decimal into the bytes that end before
 // end. It lets a list build a path with a number in it, such as /proc/////1234: extra slashes are harmless.
 func (l *List) Decimal(name string, end Addr) Op { return l.Call(name, dec, 0, uintptr(end)) }
+
+// Load appends a pseudo call whose result is the word at an address: a result that was saved there, or what the kernel
+// wrote (a 32-bit value, if the word was 0 before).
+func (l *List) Load(word Addr) Op { return l.Call("load", load, uintptr(word)) }
+
+// CallWith is Call with the word at an address, at that time, as argument arg.
+func (l *List) CallWith(word Addr, arg int, name string, nr uintptr, args ...uintptr) Op {
+	ld := l.Load(word)
+	op := l.Call(name, nr, args...)
+	l.Feed(ld, op, arg)
+	return op
+}
 
 // Bytes places b in the program's data, aligned to 8 bytes.
 func (l *List) Bytes(b []byte) Addr {

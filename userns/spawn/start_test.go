@@ -105,3 +105,18 @@ func TestChildSharesTheCalls(t *testing.T) {
 		t.Fatalf("told %v, code %d, %v", told, code, err)
 	}
 }
+
+func TestLoadFeedsSeveralCalls(t *testing.T) {
+	l := spawn.New()
+	fd := l.Words(0)
+	open := l.Call("opening", syscall.SYS_OPENAT, ^uintptr(99), l.Str("/dev/null"), syscall.O_WRONLY, 0)
+	l.Save(open, fd)
+	l.CallWith(fd, 0, "writing", syscall.SYS_WRITE, 0, l.Str("x"), 1)
+	l.CallWith(fd, 0, "closing", syscall.SYS_CLOSE, 0)
+	l.CallWith(fd, 0, "closing again", syscall.SYS_CLOSE, 0)
+	_, err, _ := start(t, l)
+	var ce *spawn.CallError
+	if !errors.As(err, &ce) || ce.Call != "closing again" || ce.Errno != syscall.EBADF {
+		t.Fatalf("%v", err)
+	}
+}
