@@ -1,0 +1,241 @@
+package harness
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Nothing wants that, when the test is over, nothing of the login's moss is left: no process (zombies too), no mount, no
+// socket, no container's directory, no file in the runtime directory, /tmp or /dev/shm. Images, volumes and the config stay:
+// they are what the user keeps. It waits up to 2 s for what ends by itself.
+func Nothing(t testing.TB, l *Login) {
+	t.Helper()
+	t.Cleanup(func() { l.WantNothing() })
+}
+
+// WantNothing is Nothing at this moment.
+func (l *Login) WantNothing() {
+	l.t.Helper()
+	var leaks []string
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if leaks = l.Leaks(); len(leaks) == 0 {
+			return
+		}
+	}
+	l.t.Errorf("left behind after 2 s:\n\t%s", strings.Join(leaks, "\n\t"))
+}
+
+// Leaks lists what is there now and was not when the login was made.
+func (l *Login) Leaks() []string {
+	var leaks []string
+	for _, p := range l.processes() {
+		leaks = append(leaks, p.String())
+	}
+	for _, list := range [][]string{l.mounts(), l.sockets(), l.files()} {
+		for _, item := range list {
+			if !l.before[item] {
+				leaks = append(leaks, item)
+			}
+		}
+	}
+	sort.Strings(leaks)
+	return leaks
+}
+
+// remember notes what is there before the login does anything.
+func (l *Login) remember() {
+	l.before = map[string]bool{}
+	for _, p := range allProcesses() {
+		l.before[p.identity()] = true
+	}
+	for _, list := range [][]string{l.mounts(), l.sockets(), l.files()} {
+		for _, item := range list {
+			l.before[item] = true
+		}
+	}
+}
+
+// process is one line of /proc; start (in clock ticks since boot) tells two users of one pid apart.
+type process struct {
+	pid, ppid, uid int
+	start          uint64
+	state          string
+	comm, exe      string
+	userns         string
+}
+
+func (p process) identity() string { return fmt.Sprintf("process %d started %d", p.pid, p.start) }
+
+func (p process) String() string {
+	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
+	return fmt.Sprintf("process %d (parent %d, uid %d, state %s) %s exe %q args %q", p.pid, p.ppid, p.uid, p.state, p.comm, p.exe,
+		strings.ReplaceAll(string(cmdline), "\x00", " "))
+}
+
+// processes are those of the login that did not run when it was made. An ordinary account's are known by their owner, also
+// inside containers (subordinate ids). Root's are moss, list ELFs, and what runs in another user namespace under an id that
+// is no test account's.
+func (l *Login) processes() []process {
+	var found []process
+	own, _ := os.Readlink("/proc/self/ns/user")
+	for _, p := range allProcesses() {
+		if l.before[p.identity()] || p.pid == os.Getpid() {
+			continue
+		}
+		mine := l.owns(p.uid)
+		if l.UID == 0 {
+			mine = p.isMoss() || p.userns != "" && p.userns != own && !ownedByTestAccount(p.uid)
+		} else if os.Getuid() == l.UID && l.owns(p.uid) {
+			mine = p.isMoss() || p.userns != own // one's own shell and compiler are not moss's
+		}
+		if mine {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func (p process) isMoss() bool {
+	return strings.HasPrefix(p.exe, "/memfd:") || strings.HasPrefix(p.exe, "/tmp/mt-bin-")
+}
+
+func ownedByTestAccount(uid int) bool {
+	for _, a := range testAccounts {
+		if account, err := lookUp(a.name, a.login); err == nil && account.owns(uid) {
+			return true
+		}
+	}
+	return false
+}
+
+func allProcesses() []process {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	var all []process
+	for _, dir := range dirs {
+		if p, ok := readProcess(dir); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// readProcess reads one process; false when it ended meanwhile.
+func readProcess(dir string) (process, bool) {
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return process{}, false
+	}
+	p := process{}
+	p.pid, _ = strconv.Atoi(filepath.Base(dir))
+	text := string(stat)
+	open, shut := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	fields := strings.Fields(text[shut+1:])
+	p.comm, p.state = text[open+1:shut], fields[0]
+	p.ppid, _ = strconv.Atoi(fields[1])
+	p.start, _ = strconv.ParseUint(fields[19], 10, 64)
+	p.exe, _ = os.Readlink(dir + "/exe")
+	p.userns, _ = os.Readlink(dir + "/ns/user")
+	p.uid = realUID(dir + "/status") // the directory's owner would be root where the process is not dumpable
+	return p, true
+}
+
+func realUID(status string) int {
+	f, err := os.Open(status)
+	if err != nil {
+		return -1
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if rest, ok := strings.CutPrefix(s.Text(), "Uid:"); ok {
+			uid, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return uid
+		}
+	}
+	return -1
+}
+
+// mounts are the mounts of the tester's namespace; moss never mounts there.
+func (l *Login) mounts() []string {
+	b, _ := os.ReadFile("/proc/self/mountinfo")
+	var found []string
+	for _, line := range strings.Split(string(b), "\n") {
+		if fields := strings.Fields(line); len(fields) > 5 && strings.Contains(line, l.dir) {
+			found = append(found, "mount "+fields[4])
+		}
+	}
+	return found
+}
+
+// sockets are unix sockets with a name of the login's, and any abstract one that says moss.
+func (l *Login) sockets() []string {
+	b, _ := os.ReadFile("/proc/net/unix")
+	var found []string
+	for _, line := range strings.Split(string(b), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) < 8 {
+			continue
+		}
+		name := fields[7]
+		if strings.Contains(name, l.dir) || strings.HasPrefix(name, "@moss") || strings.Contains(name, fmt.Sprintf("/moss-%d", l.UID)) {
+			found = append(found, "socket "+name)
+		}
+	}
+	return found
+}
+
+// files are what must not outlive the containers. Empty directories may.
+func (l *Login) files() []string {
+	var found []string
+	for _, dir := range []string{l.Runtime, l.Data(), filepath.Join(l.Home, ".local/share/moss")} {
+		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || path == dir || l.keeps(path) {
+				return nil
+			}
+			if !d.IsDir() || filepath.Base(filepath.Dir(path)) == "containers" {
+				found = append(found, "file "+path)
+			}
+			return nil
+		})
+	}
+	for _, dir := range []string{"/tmp", "/dev/shm"} {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			if path != l.dir && l.ownsFile(e) && strings.HasPrefix(e.Name(), "moss") {
+				found = append(found, "file "+path)
+			}
+		}
+	}
+	return found
+}
+
+// keeps says whether the file is one that stays by design: images, volumes, networks, the event log, locks of the store.
+func (l *Login) keeps(path string) bool {
+	rel, err := filepath.Rel(l.Data(), path)
+	if err != nil {
+		return false
+	}
+	top, _, _ := strings.Cut(rel, "/")
+	switch top {
+	case "blobs", "layers", "images.json", "volumes", "networks", "events", "skeletons", "lock":
+		return true
+	}
+	return false
+}
+
+func (l *Login) ownsFile(e os.DirEntry) bool {
+	info, err := e.Info()
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && l.owns(int(stat.Uid))
+}

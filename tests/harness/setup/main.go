@@ -1,0 +1,37 @@
+// Command setup prepares a machine for the tests: as root it installs the Debian packages they use and makes their accounts; as
+// an ordinary user it changes nothing and says what will be left out. `make test` runs it first. Running it again is cheap.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/moss-sandbox/moss/tests/harness"
+)
+
+func main() {
+	if os.Getuid() != 0 {
+		fmt.Println("setup: not root: only this account's tests run. Left out: the accounts with and without subordinate ids, root's own,")
+		fmt.Println("setup: the Debian image, virtual machines, crash points; and whatever needs a package that is missing:")
+		if err := harness.Install(harness.Packages()...); err != nil {
+			fmt.Println("setup:", err)
+		}
+		return
+	}
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "setup:", err)
+		os.Exit(1)
+	}
+}
+
+func prepare() error {
+	if err := harness.Install(harness.Packages()...); err != nil {
+		return err
+	}
+	if err := harness.MakeAccounts(); err != nil {
+		return err
+	}
+	fmt.Println("setup: accounts are there, and", strings.Join(harness.Packages(), " "))
+	return nil
+}
