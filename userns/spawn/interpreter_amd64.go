@@ -2,7 +2,10 @@ package spawn
 
 import "unsafe"
 
-const machine = 62 // EM_X86_64
+const (
+	machine = 62   // EM_X86_64
+	memPage = 4096 // the smallest piece of memory that can be given back
+)
 
 // ShareMemory is the clone flag with which a list's children share its memory (CLONE_VM): no page is copied.
 const ShareMemory = 0x100

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"syscall"
+
+	"github.com/moss-sandbox/moss/userns/sys"
 )
 
 // Layout of the program's memory.
@@ -179,4 +181,19 @@ func (l *List) failure(errno, at uint64) error {
 		return fmt.Errorf("internal error: a list reported %d at %#x", errno, at)
 	}
 	return &CallError{Call: l.names[i], Errno: syscall.Errno(errno)}
+}
+
+// Rest ends the list: the program gives back the memory of its calls and data but for the last page, and waits until it is
+// killed.
+func (l *List) Rest(name string) {
+	const last = 5 * opSize // the calls from here on lie in one page, which stays
+	for at := uintptr(l.at(l.Next())); at%memPage > memPage-last; at += opSize {
+		l.Jump(l.Next() + 1)
+	}
+	if keep := uintptr(l.at(l.Next())) &^ (memPage - 1); keep > opsBase {
+		l.Call("giving back calls", syscall.SYS_MUNMAP, opsBase, keep-opsBase)
+	}
+	l.Call("giving back data", syscall.SYS_MUNMAP, dataBase, uintptr(len(l.data)+memPage)&^(memPage-1))
+	wait := l.Try(name, sys.SYS_PAUSE, sys.PauseArgs()...)
+	l.Jump(wait)
 }

@@ -22,6 +22,7 @@ const (
 	SYS_SENDMSG       = unix.SYS_SENDMSG
 	SYS_RECVMSG       = unix.SYS_RECVMSG
 	SYS_PIPE2         = unix.SYS_PIPE2
+	SYS_PRLIMIT64     = unix.SYS_PRLIMIT64
 )
 
 // SYS_PAUSE is a call that waits for a signal: ppoll(2) without descriptors, since not every architecture has pause(2).

@@ -1,0 +1,249 @@
+package guest
+
+import (
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/moss-sandbox/moss/sandbox/spec"
+	"github.com/moss-sandbox/moss/userns/spawn"
+	"github.com/moss-sandbox/moss/userns/sys"
+)
+
+// assemble: the maker puts the root together at its mount point. What it mounts is locked for those inside, whatever their
+// capabilities: they cannot unmount it or make a read-only one writable (user_namespaces(7)).
+func (w *writer) assemble() {
+	w.Call("entering the container's directory", syscall.SYS_CHDIR, w.Str(w.b.Dir))
+	trees := w.s.Root.Trees
+	w.mountRoot(&trees[0])
+	w.rootFD = w.open("opening the root", w.b.Mnt, sys.OPath|syscall.O_DIRECTORY)
+	for i := range trees[1:] {
+		w.mountTree(&trees[i+1])
+	}
+	for _, f := range w.b.HostFiles {
+		w.bindFile(f)
+	}
+	for i := range w.s.Mounts {
+		w.mount(&w.s.Mounts[i])
+	}
+}
+
+// optionsLimit is the room that mount(2) has for options: a page.
+const optionsLimit = 4000
+
+// mountRoot mounts the tree of "/".
+func (w *writer) mountRoot(t *spec.Tree) {
+	switch {
+	case w.s.Root.Kind == spec.Copy:
+		w.Call("mounting the root", syscall.SYS_MOUNT, w.Str(t.Upper), w.mnt, 0, syscall.MS_BIND, 0)
+	case w.s.Root.Kind == spec.Fuse:
+		w.fuse(t)
+	default:
+		opts := w.overlayOptions(t)
+		if len(opts) < optionsLimit && plain(t) {
+			o := w.Str("overlay")
+			w.Call("mounting overlay on the root", syscall.SYS_MOUNT, o, w.mnt, o, syscall.MS_NODEV, w.Str(opts))
+			return
+		}
+		fs := w.overlay(t)
+		w.CallWith(fs, 0, "placing the root", sys.SYS_MOVE_MOUNT, 0, w.Str(""), atFdcwd, w.mnt, sys.MoveMountFromEmpty)
+	}
+}
+
+// plain tells whether no path needs an escape in an option string.
+func plain(t *spec.Tree) bool {
+	return !strings.ContainsAny(strings.Join(t.Lower, "")+t.Upper+t.Work, `,:\`)
+}
+
+func (w *writer) overlayOptions(t *spec.Tree) string {
+	opts := "userxattr,"
+	if w.s.Root.Volatile {
+		opts += "volatile,"
+	}
+	return opts + "lowerdir=" + strings.Join(t.Lower, ":") + ",upperdir=" + t.Upper + ",workdir=" + t.Work
+}
+
+// overlay makes a detached overlay with the mount API, which takes any number of layers (lowerdir+, Linux 6.5) and any
+// path; older kernels take one string of up to 255 bytes there.
+func (w *writer) overlay(t *spec.Tree) spawn.Addr {
+	set := []setting{{"userxattr", ""}}
+	if w.s.Root.Volatile {
+		set = append(set, setting{"volatile", ""})
+	}
+	if s := strings.Join(t.Lower, ":"); len(s) < 255 && plain(t) {
+		set = append(set, setting{"lowerdir", s})
+	} else {
+		for _, l := range t.Lower {
+			set = append(set, setting{"lowerdir+", l})
+		}
+	}
+	set = append(set, setting{"upperdir", t.Upper}, setting{"workdir", t.Work})
+	return w.detached("overlay on "+t.Target, "overlay", attrNoDev, set)
+}
+
+// setting is one fsconfig(2) call; without a value it is a flag.
+type setting struct{ key, value string }
+
+// detached makes a mount that is nowhere yet: fsopen(2), fsconfig(2), fsmount(2). The word with its descriptor is returned.
+func (w *writer) detached(what, fstype string, attr uintptr, set []setting) spawn.Addr {
+	ctx, mnt := w.Words(0), w.Words(0)
+	w.Save(w.Call("opening "+what, sys.SYS_FSOPEN, w.Str(fstype), 1), ctx)
+	for _, s := range set {
+		if s.value == "" {
+			w.CallWith(ctx, 0, "setting "+s.key+" of "+what, sys.SYS_FSCONFIG, 0, fsconfigFlag, w.Str(s.key), 0, 0)
+		} else {
+			w.CallWith(ctx, 0, "setting "+s.key+" of "+what, sys.SYS_FSCONFIG, 0, fsconfigString, w.Str(s.key), w.Str(s.value), 0)
+		}
+	}
+	w.CallWith(ctx, 0, "creating "+what, sys.SYS_FSCONFIG, 0, fsconfigCreate, 0, 0, 0)
+	w.Save(w.CallWith(ctx, 0, "mounting "+what, sys.SYS_FSMOUNT, 0, 1, attr), mnt)
+	w.CallWith(ctx, 0, "closing "+what, syscall.SYS_CLOSE, 0)
+	return mnt
+}
+
+// mountTree mounts a further tree of a root that is made of several.
+func (w *writer) mountTree(t *spec.Tree) {
+	fs := w.overlay(t)
+	w.place(fs, t.Target, w.target(t.Target, asDirectory))
+}
+
+// fuse has fuse-overlayfs mount the root. It goes into the background when it is ready; the maker, its subreaper, becomes
+// its parent.
+func (w *writer) fuse(t *spec.Tree) {
+	w.Call("adopting fuse-overlayfs", syscall.SYS_PRCTL, 36, 1, 0, 0, 0) // PR_SET_CHILD_SUBREAPER
+	args := w.Words(spawn.ShareMemory|cloneVfork, 0, 0, 0, uint64(syscall.SIGCHLD), 0, 0, 0, 0, 0, 0)
+	c := w.Call("starting fuse-overlayfs", sys.SYS_CLONE3, uintptr(args), 88)
+	opts := "lowerdir=" + strings.Join(t.Lower, ":") + ",upperdir=" + t.Upper + ",workdir=" + t.Work
+	argv := w.Strings([]string{"fuse-overlayfs", "-o", opts, w.b.Mnt})
+	w.Call("closing descriptors", sys.SYS_CLOSE_RANGE, fdNS, 1<<32-1, sys.CloseRangeCloexec)
+	w.Call("executing fuse-overlayfs", syscall.SYS_EXECVE, w.Str(w.b.FuseOverlay), uintptr(argv), uintptr(w.Strings(nil)))
+	w.IfNotZero(c, w.Next())
+	status := w.Words(0)
+	w.Call("waiting for fuse-overlayfs", syscall.SYS_WAIT4, ^uintptr(0), uintptr(status), 0, 0)
+	bad := w.Load(status)
+	w.IfNotZero(bad, w.Next()+1)
+	w.Jump(w.Next() + 1)
+	w.Call("mounting with fuse-overlayfs", syscall.SYS_CHDIR, w.Str("/nonexistent/fuse-overlayfs failed"))
+}
+
+// A targetKind is what is made where a mount's target does not exist.
+type targetKind int
+
+const (
+	asDirectory targetKind = iota
+	asFile
+	asOwnFile // in place of a link that leads nowhere
+)
+
+// target opens the place of a mount within the root, and makes it where it is missing, as Docker does. Every name is
+// resolved by the kernel inside the root: a link cannot lead out, whatever somebody else does to the tree meanwhile.
+func (w *writer) target(name string, kind targetKind) spawn.Addr {
+	fd := w.Words(0)
+	rel := strings.TrimPrefix(path.Clean("/"+name), "/")
+	open := w.inRoot(rel, fd)
+	skip := w.Next()
+	w.OnError(open, skip)
+	parent, prefix := w.rootFD, ""
+	parts := strings.Split(rel, "/")
+	for i, part := range parts {
+		prefix = path.Join(prefix, part)
+		if i < len(parts)-1 || kind == asDirectory {
+			w.tryWith(parent, "making "+prefix, syscall.SYS_MKDIRAT, 0, w.Str(part), 0o755)
+		} else {
+			if kind == asOwnFile {
+				w.tryWith(parent, "removing "+prefix, syscall.SYS_UNLINKAT, 0, w.Str(part), 0)
+			}
+			w.tryWith(parent, "making "+prefix, syscall.SYS_MKNODAT, 0, w.Str(part), syscall.S_IFREG|0o644, 0)
+		}
+		next := w.Words(0)
+		if i == len(parts)-1 {
+			next = fd
+		}
+		w.inRoot(prefix, next)
+		parent = next
+	}
+	w.IfNotZero(open, w.Next())
+	return fd
+}
+
+// inRoot opens a name within the root, as a place only.
+func (w *writer) inRoot(rel string, fd spawn.Addr) spawn.Op {
+	how := w.Words(sys.OPath|syscall.O_CLOEXEC, 0, sys.ResolveInRoot|sys.ResolveNoMagic)
+	op := w.CallWith(w.rootFD, 0, "opening mount target /"+rel, sys.SYS_OPENAT2, 0, w.Str(rel), uintptr(how), sys.OpenHowSize)
+	w.Save(op, fd)
+	return op
+}
+
+// tryWith is CallWith whose failure is no error.
+func (w *writer) tryWith(word spawn.Addr, name string, nr uintptr, args ...uintptr) {
+	op := w.CallWith(word, 0, name, nr, args...)
+	w.OnError(op, w.Next())
+}
+
+// place moves a detached mount to its target and closes both.
+func (w *writer) place(mnt spawn.Addr, name string, target spawn.Addr) {
+	w.Feed(w.Load(target), w.Next()+2, 2)
+	w.CallWith(mnt, 0, "mounting on "+name, sys.SYS_MOVE_MOUNT, 0, w.Str(""), 0, w.Str(""), sys.MoveMountFromEmpty|sys.MoveMountToEmpty)
+	w.CallWith(mnt, 0, "closing "+name, syscall.SYS_CLOSE, 0)
+	w.CallWith(target, 0, "closing the target of "+name, syscall.SYS_CLOSE, 0)
+}
+
+// clone makes a detached copy of what is mounted at path, with everything below where rec is sys.AtRecursive.
+func (w *writer) cloneTree(path string, rec uintptr) spawn.Addr {
+	mnt := w.Words(0)
+	w.Save(w.Call("opening "+path, sys.SYS_OPEN_TREE, atFdcwd, w.Str(path), sys.OpenTreeClone|syscall.O_CLOEXEC|rec), mnt)
+	return mnt
+}
+
+// attributes sets mount attributes on a detached mount and everything in it.
+func (w *writer) attributes(mnt spawn.Addr, name string, set uint64) {
+	attr := w.Words(set, 0, 0, 0)
+	w.CallWith(mnt, 0, "restricting "+name, sys.SYS_MOUNT_SETATTR, 0, w.Str(""), sys.AtEmptyPath|sys.AtRecursive, uintptr(attr), 32)
+}
+
+// bindFile shows a file of the container's directory.
+func (w *writer) bindFile(f HostFile) {
+	w.place(w.cloneTree(f.Source, 0), f.Target, w.target(f.Target, asOwnFile))
+}
+
+// mount mounts what the user or the image asked for.
+func (w *writer) mount(m *spec.Mount) {
+	if m.Type == spec.Tmpfs {
+		w.place(w.tmpfs(m), m.Target, w.target(m.Target, asDirectory))
+		return
+	}
+	mnt := w.cloneTree(m.Source, sys.AtRecursive)
+	if m.ReadOnly {
+		w.attributes(mnt, m.Target, attrReadOnly)
+	}
+	kind := asDirectory
+	if m.File {
+		kind = asFile
+	}
+	w.place(mnt, m.Target, w.target(m.Target, kind))
+}
+
+// tmpfs makes a tmpfs with Docker's defaults (nosuid, nodev, noexec) and the options of --tmpfs and --mount.
+func (w *writer) tmpfs(m *spec.Mount) spawn.Addr {
+	attr := uintptr(attrNoSUID | attrNoDev | attrNoExec)
+	set := []setting{}
+	for _, o := range m.Options {
+		switch key, value, _ := strings.Cut(o, "="); key {
+		case "exec":
+			attr &^= attrNoExec
+		case "suid":
+			attr &^= attrNoSUID
+		case "dev":
+			attr &^= attrNoDev
+		case "ro":
+			attr |= attrReadOnly
+		case "rw", "nosuid", "nodev", "noexec":
+		default:
+			set = append(set, setting{key, value})
+		}
+	}
+	if m.ReadOnly {
+		attr |= attrReadOnly
+	}
+	return w.detached("tmpfs on "+m.Target, "tmpfs", attr, set)
+}
