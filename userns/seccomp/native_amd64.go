@@ -1,0 +1,4 @@
+package seccomp
+
+// Native is the machine this binary runs on.
+const Native = AMD64
