@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,7 +67,10 @@ func Root() (string, error) {
 		}
 		dir = filepath.Dir(dir)
 	}
-	return "", fmt.Errorf("no go.mod above the working directory: %w", err)
+	if err == nil {
+		err = fs.ErrNotExist
+	}
+	return "", fmt.Errorf("looking for go.mod above the working directory: %w", err)
 }
 
 func copyFile(from, to string, mode os.FileMode) error {
