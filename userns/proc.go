@@ -22,16 +22,25 @@ type Process struct {
 
 // Where tells boots, machines and pid namespaces apart.
 type Where struct {
-	Boot  string `json:"boot"`
-	PIDNS uint64 `json:"pidns"`
+	Machine string `json:"machine,omitempty"`
+	Boot    string `json:"boot"`
+	PIDNS   uint64 `json:"pidns"`
 }
 
-// Here is the present boot and pid namespace.
+// Foreign tells that what was written there cannot be looked at from here: it is another machine's or another pid
+// namespace's. Another boot of this machine is not foreign; what it left is dead.
+func (w Where) Foreign() bool {
+	here := Here()
+	return w.Machine != here.Machine || w.Boot == here.Boot && w.PIDNS != here.PIDNS
+}
+
+// Here is the present machine, boot and pid namespace.
 var Here = sync.OnceValue(func() Where {
+	machine, _ := os.ReadFile("/etc/machine-id") // machine-id(5); may be missing
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	var st syscall.Stat_t
 	_ = syscall.Stat("/proc/self/ns/pid", &st) // 0 without /proc, where nothing of ours works anyway
-	return Where{Boot: strings.TrimSpace(string(boot)), PIDNS: st.Ino}
+	return Where{Machine: strings.TrimSpace(string(machine)), Boot: strings.TrimSpace(string(boot)), PIDNS: st.Ino}
 })
 
 // Identity of a live (or zombie) process; the caller knows that pid cannot be reused meanwhile, as of a child.
@@ -75,12 +84,6 @@ func parseStat(b []byte) (st Stat, err error) {
 	status, _ := strconv.ParseUint(f[49], 10, 32)
 	st.Status = syscall.WaitStatus(status)
 	return st, nil
-}
-
-// Foreign tells that p belongs to another boot-independent place: another machine's or pid namespace's process, which
-// cannot be looked at from here. A process of another boot of this machine is not foreign but dead.
-func (p Process) Foreign() bool {
-	return p.PID != 0 && p.Where.Boot == Here().Boot && p.Where.PIDNS != Here().PIDNS
 }
 
 // Open returns a pidfd of p, or os.ErrProcessDone when p has ended and been reaped, or its pid is somebody else's now.
