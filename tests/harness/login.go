@@ -26,9 +26,11 @@ type Login struct {
 	Runtime string // XDG_RUNTIME_DIR
 	Work    string // where commands run
 	Env     []string
-	t       testing.TB
-	dir     string          // all of the above lie in it
-	before  map[string]bool // what was there before, see Leaks
+	// Patience is how long one command may take, at first the constant of that name.
+	Patience time.Duration
+	t        testing.TB
+	dir      string          // all of the above lie in it
+	before   map[string]bool // what was there before, see Leaks
 }
 
 // Result is what a command did. Its zero value is "nothing printed, exit code 0".
@@ -46,7 +48,7 @@ func (a Account) Login(t testing.TB) *Login {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Login{Account: a, Home: dir + "/home", Runtime: dir + "/run", Work: dir + "/work", t: t, dir: dir}
+	l := &Login{Account: a, Home: dir + "/home", Runtime: dir + "/run", Work: dir + "/work", Patience: Patience, t: t, dir: dir}
 	t.Cleanup(a.occupy(t))
 	for path, mode := range map[string]os.FileMode{dir: 0o711, l.Home: 0o700, l.Runtime: 0o700, l.Work: 0o755} {
 		if err := errors.Join(os.MkdirAll(path, mode), os.Chmod(path, mode), os.Chown(path, a.UID, a.GID)); err != nil {
@@ -170,10 +172,10 @@ func (l *Login) Do(cmd *exec.Cmd) Result {
 	if err := cmd.Start(); err != nil {
 		l.t.Fatalf("%v: %v", cmd.Args, err)
 	}
-	hang := time.AfterFunc(Patience, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	hang := time.AfterFunc(l.Patience, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	err := cmd.Wait()
 	if !hang.Stop() {
-		l.t.Fatalf("%v: still running after %v\nstdout: %s\nstderr: %s", cmd.Args, Patience, tail(stdout.String(), 20), tail(stderr.String(), 20))
+		l.t.Fatalf("%v: still running after %v\nstdout: %s\nstderr: %s", cmd.Args, l.Patience, tail(stdout.String(), 20), tail(stderr.String(), 20))
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
 		l.t.Errorf("%v: a process it left behind holds its output open", cmd.Args)
@@ -238,6 +240,12 @@ func Eventually(t testing.TB, d time.Duration, what string, f func() bool) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// Exists says whether there is something under this path on the host.
+func Exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // end kills what is left of the login and removes its files. As an ordinary user the files of subordinate ids need moss

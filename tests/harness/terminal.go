@@ -126,6 +126,17 @@ func (term *Terminal) Wait() int {
 	return exitCode(term.cmd.ProcessState)
 }
 
+// TerminalSh runs a shell line, in which $moss is the tool, under a new terminal.
+func (l *Login) TerminalSh(line string) *Terminal {
+	l.t.Helper()
+	cmd := l.Command("sh", "-c", line)
+	cmd.Env = append(append([]string(nil), l.Env...), "TERM=xterm", "moss="+l.Command("moss").Path)
+	return l.terminal(cmd)
+}
+
+// Close closes the terminal, as closing its window would.
+func (term *Terminal) Close() { _ = term.pty.Close() }
+
 // hangUp closes the terminal, as closing its window would, and reaps the program.
 func (term *Terminal) hangUp() {
 	_ = term.pty.Close()
