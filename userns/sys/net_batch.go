@@ -70,7 +70,12 @@ func (b *Batch) Control(i int) (level, kind int, data []byte) {
 // Send sends datagrams from up to to of the last Recv on fd, all to one address (the zero value: where fd is connected
 // to). It returns at the first that the kernel refuses, with its number.
 func (b *Batch) Send(fd, from, to int, dst netip.AddrPort) (int, error) {
-	s := Sockaddr{}
+	return b.SendFrom(fd, from, to, dst, netip.Addr{})
+}
+
+// SendFrom is Send with a chosen source address (IP_PKTINFO, ip(7); IPV6_PKTINFO, ipv6(7)).
+func (b *Batch) SendFrom(fd, from, to int, dst netip.AddrPort, src netip.Addr) (int, error) {
+	s, control := Sockaddr{}, packetInfo(src)
 	if dst.IsValid() {
 		s = SockaddrOf(dst, 0)
 	}
@@ -79,6 +84,9 @@ func (b *Batch) Send(fd, from, to int, dst netip.AddrPort) (int, error) {
 		h.Name, h.Namelen, h.Control, h.Controllen = nil, 0, nil, 0
 		if dst.IsValid() {
 			h.Name, h.Namelen = (*byte)(unsafe.Pointer(&s.raw)), s.len
+		}
+		if len(control) > 0 {
+			h.Control, h.Controllen = &control[0], uint64(len(control))
 		}
 	}
 	for from < to {
@@ -91,22 +99,14 @@ func (b *Batch) Send(fd, from, to int, dst netip.AddrPort) (int, error) {
 	return to, nil
 }
 
-// SendFrom sends p to an address with a chosen source address (IP_PKTINFO, ip(7); IPV6_PKTINFO, ipv6(7)).
-func SendFrom(fd int, p []byte, to netip.AddrPort, from netip.Addr) error {
-	var oob []byte
-	if from.Unmap().Is4() && Family(to.Addr()) == unix.AF_INET {
-		oob = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: from.Unmap().As4()})
-	} else if from.Is6() {
-		oob = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: from.As16()})
+func packetInfo(src netip.Addr) []byte {
+	switch {
+	case !src.IsValid():
+		return nil
+	case src.Unmap().Is4():
+		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: src.Unmap().As4()})
 	}
-	return unix.Sendmsg(fd, p, oob, toUnix(to), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-}
-
-func toUnix(a netip.AddrPort) unix.Sockaddr {
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: src.As16()})
 }
 
 // SocketFault is one entry of a socket's error queue: what the network answered to a datagram of ours (ip(7), IP_RECVERR).

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moss-sandbox/moss/slirp"
+)
+
+// Link is a container's place on the bridge.
+type Link struct {
+	Port       string // name of the bridge's end
+	Namespace  int    // the container's network namespace
+	Interface  string // name inside
+	MAC        slirp.MAC
+	MTU        int
+	Addrs      []netip.Prefix
+	Gateways   []netip.Addr // default routes
+	WithinDone func() error // called in the container's namespace when all is up; may be nil
+}
+
+// Connect makes the veth pair and configures the container's end: loopback, addresses, routes. It returns when frames
+// pass.
+func (g *Gateway) Connect(l *Link) error {
+	m := &batch{}
+	m.veth(l)
+	if err := g.rt.do(m, nil); err != nil {
+		return err
+	}
+	err := Within(l.Namespace, func() error { return l.configure() })
+	if err == nil {
+		err = g.rt.waitUp(l.Port, time.Second)
+	}
+	if err == nil {
+		err = g.rt.waitUp(bridgeName, time.Second)
+	}
+	if err != nil {
+		g.Disconnect(l.Port)
+	}
+	return err
+}
+
+// Disconnect removes a container's pair; that it is gone already is no error. It takes about 10 ms in the kernel.
+func (g *Gateway) Disconnect(port string) {
+	g.rt.deleteLink(port) //nolint:errcheck // the pair goes with the container's namespace anyway
+}
+
+// configure runs in the container's namespace.
+func (l *Link) configure() error {
+	c, err := openNetlink(syscall.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	inside, err := c.link(l.Interface)
+	if err != nil {
+		return err
+	}
+	containerSysctls()
+	if err := c.do(l.setup(inside.index), nil); err != nil {
+		return err
+	}
+	if err := c.waitUp(l.Interface, time.Second); err != nil {
+		return err
+	}
+	if l.WithinDone != nil {
+		return l.WithinDone()
+	}
+	return nil
+}
+
+func (l *Link) setup(index int) *batch {
+	m := &batch{}
+	m.linkUp("lo", loIndex)
+	m.start("configuring "+l.Interface, syscall.RTM_NEWLINK, syscall.NLM_F_ACK, ifInfo(index, linkDown)).noLinkLocal()
+	for _, p := range l.Addrs {
+		m.addr(l.Interface, index, p)
+	}
+	m.linkUp(l.Interface, index)
+	for _, via := range l.Gateways {
+		m.defaultVia(index, via)
+	}
+	return m
+}
+
+// containerSysctls sets what Docker sets in a container's network namespace: every port can be bound, ping works without
+// a capability. Best effort: /proc/sys may be read-only here.
+func containerSysctls() {
+	sysctl("ipv4/ip_unprivileged_port_start", "0") //nolint:errcheck // see above
+	if low, high, ok := mappedGroups(); ok {
+		sysctl("ipv4/ping_group_range", fmt.Sprintf("%d %d", low, high)) //nolint:errcheck // see above
+	}
+}
+
+// mappedGroups returns the groups of this user namespace whose host ids are the lowest and the highest: the kernel
+// compares host ids.
+func mappedGroups() (low, high uint64, ok bool) {
+	text, err := os.ReadFile("/proc/self/gid_map")
+	if err != nil {
+		return 0, 0, false
+	}
+	return groupRange(string(text))
+}
+
+func groupRange(gidMap string) (low, high uint64, ok bool) {
+	var lowHost, highHost uint64
+	for line := range strings.Lines(gidMap) {
+		var v [3]uint64
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			continue
+		}
+		for i := range v {
+			v[i], _ = strconv.ParseUint(f[i], 10, 32)
+		}
+		if !ok || v[1] < lowHost {
+			low, lowHost = v[0], v[1]
+		}
+		if end := v[1] + v[2] - 1; !ok || end > highHost {
+			high, highHost = v[0]+v[2]-1, end
+		}
+		ok = true
+	}
+	return low, high, ok
+}

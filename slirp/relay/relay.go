@@ -1,0 +1,123 @@
+package relay
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/gateway"
+	"github.com/moss-sandbox/moss/slirp/pump"
+	"github.com/moss-sandbox/moss/slirp/reactor"
+	"github.com/moss-sandbox/moss/userns/sys"
+)
+
+// Limits of one gateway.
+const (
+	maxFlights    = 16384 // connections being made
+	maxFlightsOne = 4096  // of these, by one address: further SYNs are dropped, they repeat themselves
+	flightLife    = 10 * time.Second
+)
+
+// Relay serves one gateway from one event loop of the host's network namespace.
+type Relay struct {
+	gw     *gateway.Gateway
+	loop   *reactor.Loop
+	pumps  *pump.Env
+	policy atomic.Pointer[slirp.Policy]
+
+	flights map[flow]*flight
+	bySrc   map[netip.Addr]int
+	sweep   *reactor.Timer
+
+	udp  *udp
+	ping *pinger
+}
+
+// Start begins to serve. Must be called in the loop.
+func Start(gw *gateway.Gateway, l *reactor.Loop, pumps *pump.Env, p *slirp.Policy) (*Relay, error) {
+	r := &Relay{gw: gw, loop: l, pumps: pumps, flights: map[flow]*flight{}, bySrc: map[netip.Addr]int{}}
+	r.policy.Store(p)
+	r.udp, r.ping = newUDP(r), newPinger(r)
+	for _, fd := range gw.Sockets.TCP {
+		if err := r.listen(fd, func(fd int) { r.accept(fd) }); err != nil {
+			return nil, err
+		}
+	}
+	for _, fd := range gw.Sockets.UDP {
+		if err := r.listen(fd, r.udp.first); err != nil {
+			return nil, err
+		}
+	}
+	// Last, when everything that a packet can lead to is there: a SYN given back without a listener would be lost.
+	return r, r.listen(gw.Sockets.Packet, r.packets)
+}
+
+func (r *Relay) listen(fd int, ready func(fd int)) error {
+	if fd < 0 {
+		return nil
+	}
+	return r.loop.Add(fd, sys.EpollIn, reactor.Func(func(uint32) { ready(fd) }))
+}
+
+// SetPolicy replaces what later dials may reach. It may be called from any goroutine.
+func (r *Relay) SetPolicy(p *slirp.Policy) { r.policy.Store(p) }
+
+// Stop ends serving; the gateway's sockets stay open. Must be called in the loop.
+func (r *Relay) Stop() {
+	s := &r.gw.Sockets
+	for _, fd := range []int{s.Packet, s.TCP[0], s.TCP[1], s.UDP[0], s.UDP[1]} {
+		r.loop.Remove(fd)
+	}
+	for _, f := range r.flights {
+		r.forget(f)
+		r.loop.RemoveAndClose(f.fd)
+	}
+	r.loop.Stop(r.sweep)
+	r.udp.stop()
+	r.ping.stop()
+}
+
+// packets reads all waiting frames of the packet socket.
+func (r *Relay) packets(fd int) {
+	buf := r.loop.Scratch()
+	for {
+		n, err := sys.Read(fd, buf)
+		if err == syscall.EAGAIN || err == syscall.EBADF {
+			return
+		}
+		if err != nil {
+			continue // ENETDOWN is reported once and gone
+		}
+		p, ok := parse(buf[:n])
+		if !ok || !r.fromContainer(&p) {
+			continue
+		}
+		switch {
+		case p.isSYN():
+			r.syn(&p)
+		case p.isEcho():
+			r.ping.request(&p)
+		}
+	}
+}
+
+// fromContainer refuses forged sources and what does not leave the network.
+func (r *Relay) fromContainer(p *packet) bool {
+	for _, s := range r.gw.Network.Subnets {
+		if s.Subnet.Contains(p.src.Addr()) {
+			return p.src.Addr() != s.Gateway && (!s.Subnet.Contains(p.dst.Addr()) || r.loopback(p.dst.Addr(), s.Gateway))
+		}
+	}
+	return false
+}
+
+func (r *Relay) loopback(dst, gw netip.Addr) bool { return dst == gw && r.policy.Load().Loopback }
+
+// answer sends an error or reply to a container; what cannot be sent is lost, as on any network.
+func (r *Relay) answer(b []byte) {
+	if b != nil {
+		r.gw.Answer(b) //nolint:errcheck // see above
+	}
+}
