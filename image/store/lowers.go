@@ -1,0 +1,84 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/moss-sandbox/moss/image"
+)
+
+// mark is layers/MAP/HEX/mark: that the tree beside it is whole, and since which boot it is not yet known to be on disk.
+type mark struct {
+	V        int    `json:"v"`
+	Unsynced string `json:"unsynced,omitempty"` // boot id; empty once synced
+	Size     int64  `json:"size"`
+	Entries  int64  `json:"entries"`
+}
+
+func layerDir(mapKey string, diff image.Digest) string { return "layers/" + mapKey + "/" + diff.Hex() }
+
+// validMapKey keeps map keys to what is a plain file name.
+func validMapKey(k string) bool {
+	return k != "" && len(k) <= 64 && strings.Trim(k, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && k[0] != '-'
+}
+
+// Lowers returns the directories of an image's layers unpacked under an id map, top first as overlay wants them. A
+// *NotUnpackedError (ErrNotUnpacked) names the layers that lack a usable tree. It takes no lock: hold the image (Hold)
+// until what you start is visible to garbage collection.
+func (s *Store) Lowers(m *Image, mapKey string) ([]string, error) {
+	if !validMapKey(mapKey) {
+		return nil, fmt.Errorf("internal error: map key %q", mapKey)
+	}
+	var missing []image.Layer
+	lowers := make([]string, 0, len(m.Layers))
+	boot := ""
+	for i := len(m.Layers) - 1; i >= 0; i-- {
+		l := m.Layers[i]
+		dir := layerDir(mapKey, l.DiffID)
+		if !s.usable(dir, &boot) {
+			missing = append(missing, l)
+			continue
+		}
+		lowers = append(lowers, s.root+"/"+dir+"/fs")
+	}
+	if missing != nil {
+		return nil, &NotUnpackedError{missing}
+	}
+	return lowers, nil
+}
+
+// LayerDir returns where the tree of a layer is, or would be, with its fs and owners.
+func (s *Store) LayerDir(mapKey string, diff image.Digest) string {
+	return s.root + "/" + layerDir(mapKey, diff)
+}
+
+// usable tells whether the tree in dir is whole: marked as synced, or made in this boot. boot caches the boot's id.
+func (s *Store) usable(dir string, boot *string) bool {
+	k, err := s.readMark(dir)
+	if err != nil {
+		return false
+	}
+	if k.Unsynced != "" && *boot == "" {
+		*boot = s.bootID()
+	}
+	return k.Unsynced == "" || k.Unsynced == *boot
+}
+
+func (s *Store) readMark(dir string) (mark, error) {
+	var k mark
+	b, err := s.fs.ReadFile(dir + "/mark")
+	if err != nil {
+		return k, err
+	}
+	if len(b) == 0 || b[len(b)-1] != '\n' {
+		return k, errTruncated
+	}
+	if err := json.Unmarshal(b, &k); err != nil {
+		return k, err
+	}
+	if k.V != version {
+		return k, errNewVersion
+	}
+	return k, nil
+}
