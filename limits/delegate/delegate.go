@@ -1,0 +1,73 @@
+package delegate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moss-sandbox/moss/limits"
+	"github.com/moss-sandbox/moss/limits/cgroup"
+)
+
+// Unit is the name of the one scope per user.
+const Unit = "moss.scope"
+
+// patience bounds everything a rung does; a manager that is slower is treated as absent.
+const patience = 5 * time.Second
+
+// Options say how to enter.
+type Options struct {
+	Unit   string         // the scope's name, Unit when empty
+	Budget *limits.Budget // ceiling on the whole scope; nil leaves it as it is
+	Owner  cgroup.Owner   // see cgroup.Tree
+	Only   limits.Rung    // tests force one rung; empty tries all
+}
+
+// Place is where containers' cgroups can be made.
+type Place struct {
+	Rung    limits.Rung
+	Tree    cgroup.Tree // for RungScope and RungOwn
+	Refused []Refusal   // why better rungs were not taken, best first
+}
+
+// Refusal is why a rung was not taken.
+type Refusal struct {
+	Rung limits.Rung
+	Err  error
+}
+
+func (r Refusal) Error() string { return fmt.Sprintf("%s: %v", r.Rung, r.Err) }
+
+// errNotGiven is the reason of a rung that is simply not there.
+var errNotGiven = errors.New("not delegated to this account")
+
+// Enter takes the best rung and moves this process into the tree's supervisor group. It never fails: without any cgroup the
+// place is RungNone and Refused says why.
+func Enter(ctx context.Context, o Options) Place {
+	if o.Unit == "" {
+		o.Unit = Unit
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rungs := []struct {
+		rung limits.Rung
+		try  func(context.Context, Options) (cgroup.Tree, error)
+	}{
+		{limits.RungScope, enterScope},
+		{limits.RungOwn, enterOwn},
+	}
+	place := Place{Rung: limits.RungNone}
+	for _, r := range rungs {
+		if o.Only != "" && o.Only != r.rung {
+			continue
+		}
+		tree, err := r.try(ctx, o)
+		if err == nil {
+			place.Rung, place.Tree = r.rung, tree
+			return place
+		}
+		place.Refused = append(place.Refused, Refusal{r.rung, err})
+	}
+	return place
+}

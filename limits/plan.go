@@ -1,0 +1,107 @@
+package limits
+
+import "maps"
+
+// Mechanism is what carries a limit; inspect shows it as .Moss.Enforced.NAME.
+type Mechanism string
+
+// The mechanisms.
+const (
+	ByCgroup   Mechanism = "cgroup"
+	ByAffinity Mechanism = "affinity" // sched_setaffinity before exec, answered without effect inside
+	ByRlimit   Mechanism = "rlimit"
+	ByNice     Mechanism = "nice"
+	ByWatchdog Mechanism = "watchdog" // the supervisor measures and kills
+	ByDuty     Mechanism = "duty"     // the supervisor stops and continues
+	ByTmpfs    Mechanism = "tmpfs"
+	BySampling Mechanism = "sampling" // the supervisor measures the disk
+	ByHost     Mechanism = "host"     // the host itself cannot give more
+	ByNothing  Mechanism = "none"
+)
+
+// Plan is how one container's limits are carried on one host: data for the birth list and for the supervisor.
+type Plan struct {
+	Enforced map[string]Mechanism `json:"enforced,omitempty"` // by the names of the JSON fields of Limits
+
+	Values []Value `json:"values,omitempty"` // for limits/cgroup or limits/cgroup1
+
+	Affinity  []int    `json:"affinity,omitempty"`  // birth: sched_setaffinity, and the filter answers that call with 0
+	Nice      int      `json:"nice,omitempty"`      // birth: setpriority, added to the nice value moss was started with
+	Autogroup bool     `json:"autogroup,omitempty"` // supervisor: procs.SetAutogroup with Nice too
+	Nproc     int64    `json:"nproc,omitempty"`     // birth: RLIMIT_NPROC in a user namespace of this container alone
+	Rlimits   []Rlimit `json:"rlimits,omitempty"`   // birth: setrlimit before exec
+
+	Watch Watch   `json:"watch,omitzero"`          // supervisor: watchdog
+	Duty  CPUs    `json:"duty,omitempty"`          // supervisor: watchdog
+	Upper Storage `json:"upper,omitzero"`          // birth: tmpfs of that size for upper and work, or supervisor: sampling
+	Weak  []Weak  `json:"weak,omitempty"`          // what is carried by less than docker would
+	Late  bool    `json:"restartToTake,omitempty"` // after an update: something takes effect at the next start only
+}
+
+// Rlimit is one setrlimit call; ^uint64(0) is RLIM_INFINITY.
+type Rlimit struct {
+	Resource int    `json:"resource"`
+	Soft     uint64 `json:"soft"`
+	Hard     uint64 `json:"hard"`
+}
+
+// Watch bounds the memory of a container by measuring; zero is no bound.
+type Watch struct {
+	Memory int64 `json:"memory,omitempty"` // proportional set size, bytes
+	Total  int64 `json:"total,omitempty"`  // with swap
+}
+
+// Decide finds for each limit the best mechanism the host has.
+//
+// The limits must have passed Validate with the same facts. The result's Weak is empty when the kernel enforces everything
+// as docker would; the caller turns it into one warning (Warning) or, under --strict, into an error (Strict).
+func Decide(facts Facts, l Limits) Plan {
+	p := planner{facts: facts, limits: l, Plan: Plan{Enforced: map[string]Mechanism{}}}
+	p.memory()
+	p.swap()
+	p.cpu()
+	p.shares()
+	p.cpuset()
+	p.pids()
+	p.io()
+	p.ulimits()
+	p.storage()
+	return p.Plan
+}
+
+// Redecide is Decide for a running container: what is fixed at birth (rlimits, the storage) keeps the old plan's values, and
+// Late is set when the user's change needs a restart to take effect.
+func Redecide(facts Facts, l Limits, old Plan) Plan {
+	p := Decide(facts, l)
+	p.Late = p.Nproc != old.Nproc
+	p.Nproc, p.Rlimits, p.Upper = old.Nproc, old.Rlimits, old.Upper
+	return p
+}
+
+// Same tells whether two plans would set the same mechanisms.
+func (p Plan) Same(other Plan) bool { return maps.Equal(p.Enforced, other.Enforced) }
+
+type planner struct {
+	Plan
+	facts  Facts
+	limits Limits
+}
+
+// by notes a mechanism that is as strong as docker's.
+func (p *planner) by(name string, m Mechanism) { p.Enforced[name] = m }
+
+// weak notes a mechanism that is not, with the words for the warning.
+func (p *planner) weak(name, flag string, m Mechanism, words string) {
+	p.Enforced[name] = m
+	p.Weak = append(p.Weak, Weak{Name: name, Flag: flag, Mechanism: m, Words: words})
+}
+
+// cgroup takes over values when the controller is there.
+func (p *planner) cgroup(controller, name string, values []Value) bool {
+	if !p.facts.Has(controller) {
+		return false
+	}
+	p.Values = append(p.Values, values...)
+	p.by(name, ByCgroup)
+	return true
+}

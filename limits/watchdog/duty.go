@@ -1,0 +1,120 @@
+package watchdog
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/moss-sandbox/moss/limits"
+	"github.com/moss-sandbox/moss/limits/procs"
+)
+
+// period is the kernel's own default for CPU bandwidth: what a container may save up and what it may be kept waiting for.
+const period = 100 * time.Millisecond
+
+// Duty bounds a container's CPU time: it has an account that fills at the rate of the limit and is charged what was used;
+// below zero the container is stopped until the debt is paid. Debts are carried on, so the average is exact however coarse
+// the single step is.
+type Duty struct {
+	set    *procs.Set
+	limit  atomic.Int64 // limits.CPUs
+	paused atomic.Bool
+}
+
+// NewDuty takes over the set and closes it at the end of Run.
+func NewDuty(set *procs.Set, limit limits.CPUs) *Duty {
+	d := &Duty{set: set}
+	d.SetLimit(limit)
+	return d
+}
+
+// SetLimit changes the limit of a running duty cycle, 0 takes it away; any goroutine may call it.
+func (d *Duty) SetLimit(limit limits.CPUs) { d.limit.Store(int64(limit)) }
+
+// SetPaused keeps the cycle away from a container that the user has paused. After it returns, wait one period before
+// stopping the processes.
+func (d *Duty) SetPaused(paused bool) { d.paused.Store(paused) }
+
+// Run continues what a predecessor may have left stopped and then bounds until the context is done or the container ends.
+func (d *Duty) Run(ctx context.Context) {
+	defer d.set.Close()
+	if !d.paused.Load() {
+		d.set.ContinueAll()
+	}
+	account := account{at: time.Now()}
+	for {
+		used, n := d.used()
+		if n == 0 {
+			return
+		}
+		now := time.Now()
+		debt := account.charge(limits.CPUs(d.limit.Load()), used, now)
+		if debt > 0 && !d.paused.Load() {
+			if !d.hold(ctx, debt) {
+				return
+			}
+			continue
+		}
+		if !sleep(ctx, account.wait()) {
+			return
+		}
+	}
+}
+
+// hold stops the container for a time; it continues it even when the context ends meanwhile.
+func (d *Duty) hold(ctx context.Context, debt time.Duration) bool {
+	held := d.set.Stop()
+	defer procs.Continue(held)
+	return sleep(ctx, debt)
+}
+
+// used sums the CPU time of all processes and counts them.
+func (d *Duty) used() (time.Duration, int) {
+	pids, _ := d.set.Pids()
+	var ticks uint64
+	for _, pid := range pids {
+		st, _ := d.set.Status(pid)
+		ticks += st.Ticks
+	}
+	return time.Duration(ticks) * time.Second / procs.Hertz, len(pids)
+}
+
+// account is the container's CPU time in hand.
+type account struct {
+	at     time.Time
+	used   time.Duration
+	credit time.Duration
+	known  bool // used is a real reading
+	idle   bool // nothing was used since the last one
+}
+
+// charge books the time since the last call and returns for how long the container has to stop, at most a period. A sum
+// that went down means that a process took its count with it; it charges nothing.
+func (a *account) charge(limit limits.CPUs, used time.Duration, now time.Time) time.Duration {
+	rate := float64(limit) / float64(limits.OneCPU)
+	passed := now.Sub(a.at)
+	if a.known {
+		a.credit += time.Duration(rate*float64(passed)) - max(0, used-a.used)
+	}
+	a.idle = a.known && used == a.used
+	a.at, a.used, a.known = now, used, true
+	if limit <= 0 {
+		a.credit = 0
+		return 0
+	}
+	a.credit = min(a.credit, time.Duration(rate*float64(period)))
+	if a.credit >= 0 {
+		return 0
+	}
+	return min(period, time.Duration(float64(-a.credit)/rate))
+}
+
+// wait is the time in which the credit could be used up with every CPU at work, within sensible bounds: the kernel's clock
+// for processes ticks at 10 ms.
+func (a *account) wait() time.Duration {
+	if a.idle {
+		return period
+	}
+	return min(period, max(20*time.Millisecond, a.credit/time.Duration(runtime.NumCPU())))
+}
