@@ -17,6 +17,9 @@ type PullOptions struct {
 	// Known is the digest the store has, complete, under this name and platform ("" for none): if the registry still says the same,
 	// nothing is fetched, which Docker Hub does not count as a pull.
 	Known image.Digest
+	// SinkHashes says that the sink compares the digest of the compressed bytes itself, as it must to name them. They are then not
+	// hashed a second time on the way; size is checked always.
+	SinkHashes bool
 }
 
 // Pulled is what became of one name.
@@ -140,7 +143,7 @@ func (s *session) pull(ctx context.Context, ref image.Ref, opts PullOptions, sin
 	if err := fromSink(sink.Begin(ctx, im)); err != nil {
 		return Pulled{}, err
 	}
-	if err := s.pullLayers(ctx, im, sink, progress); err != nil {
+	if err := s.pullLayers(ctx, im, opts, sink, progress); err != nil {
 		return Pulled{}, err
 	}
 	changed, err := sink.Put(ctx, im)
@@ -157,13 +160,14 @@ func shortTag(ref image.Ref) string {
 
 // layerPull is one layer on its way.
 type layerPull struct {
-	layer image.Layer
-	blob  image.Descriptor
-	id    string // of its events
+	layer    image.Layer
+	blob     image.Descriptor
+	id       string // of its events
+	unhashed bool   // by us
 }
 
 // pullLayers brings all missing layers, Jobs at a time, bottom first; the first error stops the others.
-func (s *session) pullLayers(ctx context.Context, im *Image, sink Sink, progress Progress) error {
+func (s *session) pullLayers(ctx context.Context, im *Image, opts PullOptions, sink Sink, progress Progress) error {
 	missing, err := s.missing(ctx, im, sink, progress)
 	if err != nil {
 		return err
@@ -173,6 +177,7 @@ func (s *session) pullLayers(ctx context.Context, im *Image, sink Sink, progress
 	slots := make(chan struct{}, s.client.config.Jobs)
 	var wg sync.WaitGroup
 	for _, l := range missing {
+		l.unhashed = opts.SinkHashes
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -238,6 +243,9 @@ func (s *session) pullLayer(ctx context.Context, l layerPull, sink Sink, progres
 func (s *session) tryLayer(ctx context.Context, l layerPull, sink Sink, progress Progress) error {
 	d := s.download(ctx, l.blob)
 	defer d.Close() //nolint:errcheck // never fails
+	if l.unhashed {
+		d.sum = nil
+	}
 	down := &meter{progress: progress, id: l.id, phase: PhaseDownloading, total: l.blob.Size}
 	d.onBytes = down.at
 	d.onRetry = func(err error) {

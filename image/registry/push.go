@@ -64,7 +64,7 @@ func (c *Client) Push(ctx context.Context, repository image.Ref, images []Upload
 	for _, im := range images {
 		tag, err := p.image(ctx, im)
 		if err != nil {
-			return done, pushError(s.end, repository, err)
+			return done, bare(pushError(s.end, repository, err))
 		}
 		done = append(done, tag)
 	}
@@ -206,7 +206,7 @@ func (p *push) blob(ctx context.Context, l image.Layer, cancel context.CancelCau
 		open: func() (io.ReadCloser, error) {
 			r, err := p.source.Open(ctx, l.Digest)
 			if err != nil {
-				return nil, err
+				return nil, fromSink(err)
 			}
 			stalled := fail(ErrStalled, "registry %s has stopped taking layer %s", p.end.host, l.DiffID.Short())
 			return watchUpload(r, up.at, p.client.config.Patience.Stall, func() { cancel(stalled) }), nil

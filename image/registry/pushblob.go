@@ -91,6 +91,8 @@ func (w *uploadWatch) Read(p []byte) (int, error) {
 	w.at(w.done)
 	if err == nil {
 		w.timer.Reset(w.stall)
+	} else if err != io.EOF {
+		err = fromSink(err)
 	}
 	return n, err
 }
@@ -123,6 +125,9 @@ func (s *session) has(ctx context.Context, blob image.Digest) (bool, error) {
 // pushError says what Docker says when a push is refused.
 func pushError(e endpoint, repository image.Ref, err error) error {
 	var answer *transport.Error
+	if isSinks(err) {
+		return err // the store's own trouble
+	}
 	if errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
 		text := answerText(answer)
 		if len(answer.Errors) == 0 {

@@ -31,8 +31,8 @@ type Sink interface {
 	// Have tells whether a layer is complete, and everything below it will be.
 	Have(context.Context, image.Layer) (bool, error)
 	// Receive stores a layer. r connects when it is first read, so a sink that finds the layer finished by somebody else meanwhile
-	// returns without reading. r gives io.EOF only after size and digest of the compressed bytes were found right; on any other error
-	// everything read so far is worthless. r resumes broken connections by itself. extracting may be called with what has been
+	// returns without reading. r gives io.EOF only after size and digest of the compressed bytes were found right (only the size
+	// with PullOptions.SinkHashes); on any other error everything read so far is worthless. r resumes broken connections by itself. extracting may be called with what has been
 	// unpacked.
 	Receive(ctx context.Context, l image.Layer, r io.Reader, extracting func(current, total int64)) error
 	// Put makes the image visible under its name. changed is false if it already was, with the same content.
