@@ -18,8 +18,8 @@ import (
 // debianLayers are the layers of the Debian image, each made by a shell line in a chroot of what lies below.
 var debianLayers = []struct{ name, line string }{
 	{"base", ""}, // mmdebstrap
-	{"packages", "apt-get -qq update && apt-get -qq install -y --no-install-recommends hello ca-certificates"},
-	{"changes", "rm -rf /usr/share/doc /var/lib/apt/lists/*; rm /usr/bin/hello; ln -s /usr/bin/false /usr/bin/hello; useradd -m -u 1234 student; chown -R student /srv"},
+	{"packages", "apt-get -qq update && apt-get -qq install -y --no-install-recommends hello ca-certificates && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin && apt-get clean"},
+	{"changes", "rm -rf /usr/share/doc; rm /usr/bin/hello; ln -s /usr/bin/false /usr/bin/hello; useradd -m -u 1234 student; chown -R student /srv"},
 }
 
 // DebianImage returns an image of several layers: a minimal Debian by mmdebstrap, packages by apt on top, then removals (whiteouts), a
@@ -33,7 +33,7 @@ func DebianImage(t testing.TB) Image {
 		t.Fatal(err)
 	}
 	defer unlock()
-	dir := filepath.Join(machineCache, "image-v1")
+	dir := filepath.Join(machineCache, "image-v2")
 	if _, err := os.Stat(dir + "/built"); err != nil {
 		if err := buildDebian(dir); err != nil {
 			Missing(t, "building the Debian image: %v", err)

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"archive/tar"
 	"bytes"
 	"os"
 	"os/exec"
@@ -134,5 +135,34 @@ func TestRegistriesServeWhatWasPushed(t *testing.T) {
 				t.Errorf("%s: %v, headers %s", ref, err, out)
 			}
 		})
+	}
+}
+
+func TestDebianImageHasWhatMakesLayersHard(t *testing.T) {
+	layers, err := DebianImage(t).Layers()
+	if err != nil || len(layers) != 3 {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	r, err := layers[2].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	seen := map[string]*tar.Header{}
+	for tr := tar.NewReader(r); ; {
+		h, err := tr.Next()
+		if err != nil {
+			break
+		}
+		seen[h.Name] = h
+	}
+	if seen["usr/share/.wh.doc"] == nil {
+		t.Error("no whiteout of /usr/share/doc")
+	}
+	if h := seen["usr/bin/hello"]; h == nil || h.Linkname != "/usr/bin/false" {
+		t.Errorf("hello is no link: %v", h)
+	}
+	if h := seen["home/student/"]; h == nil || h.Uid != 1234 {
+		t.Errorf("no home of uid 1234: %v", h)
 	}
 }

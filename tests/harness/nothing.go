@@ -63,6 +63,19 @@ func (l *Login) remember() {
 	}
 }
 
+// Running returns the pids of the login's processes that call themselves name ("moss-keeper", "moss-holder",
+// "moss-supervisor"), zombies left out.
+func (l *Login) Running(name string) []int {
+	var pids []int
+	for _, p := range l.processes() {
+		argv0, _, _ := strings.Cut(p.cmdline(), " ")
+		if p.state != "Z" && argv0 == name {
+			pids = append(pids, p.pid)
+		}
+	}
+	return pids
+}
+
 // process is one line of /proc; start (in clock ticks since boot) tells two users of one pid apart.
 type process struct {
 	pid, ppid, uid int
@@ -75,9 +88,13 @@ type process struct {
 func (p process) identity() string { return fmt.Sprintf("process %d started %d", p.pid, p.start) }
 
 func (p process) String() string {
-	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
-	return fmt.Sprintf("process %d (parent %d, uid %d, state %s) %s exe %q args %q", p.pid, p.ppid, p.uid, p.state, p.comm, p.exe,
-		strings.ReplaceAll(string(cmdline), "\x00", " "))
+	return fmt.Sprintf("process %d (parent %d, uid %d, state %s) %s exe %q args %q", p.pid, p.ppid, p.uid, p.state, p.comm, p.exe, p.cmdline())
+}
+
+// cmdline is the argument vector, joined by spaces.
+func (p process) cmdline() string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
+	return strings.TrimRight(strings.ReplaceAll(string(b), "\x00", " "), " ")
 }
 
 // processes are those of the login that did not run when it was made. An ordinary account's are known by their owner, also
@@ -198,6 +215,9 @@ func (l *Login) files() []string {
 		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if err != nil || path == dir || l.keeps(path) {
 				return nil
+			}
+			if strings.HasSuffix(path, ".lock") {
+				return nil // never replaced nor removed: who holds an open description of it must not lock beside the others
 			}
 			if !d.IsDir() || filepath.Base(filepath.Dir(path)) == "containers" {
 				found = append(found, "file "+path)
