@@ -18,6 +18,7 @@ type Pair struct {
 	way    [2]direction // way[i] carries from fd[i] to fd[1-i]
 	closed bool
 	queued bool
+	spread bool // it has been given to a loop for pairs that carry much
 }
 
 // direction is one way of a pair. Its bytes in flight lie in pipe or in rest, never in both.
@@ -35,10 +36,8 @@ type direction struct {
 // Env is what the pumps of a switch share.
 type Env struct {
 	Pipes Pipes
-	// Spread, if set, names the loop in which a direction that carries much is to go on.
+	// Spread, if set, names the loop in which a pair that carries much is to go on. It is called in any of the loops.
 	Spread func() *reactor.Loop
-	// Done, if set, is called in the pair's loop when a pair has ended.
-	Done func()
 }
 
 // Join takes over two connected non-blocking sockets and moves bytes between them until both ways have ended. Must be
@@ -112,8 +111,8 @@ func (p *Pair) yield() {
 	}
 	p.queued = true
 	next := p.loop
-	if p.env.Spread != nil {
-		next = p.env.Spread()
+	if p.env.Spread != nil && !p.spread {
+		p.spread, next = true, p.env.Spread()
 	}
 	if next == p.loop {
 		p.loop.Post(func() { p.queued = false; p.move() })
@@ -260,8 +259,5 @@ func (p *Pair) end() {
 			w.pipe = nil
 		}
 		p.loop.RemoveAndClose(p.fd[i])
-	}
-	if p.env.Done != nil {
-		p.env.Done()
 	}
 }

@@ -82,36 +82,34 @@ func (l *Loop) RemoveAndClose(fd int) {
 	syscall.Close(fd)
 }
 
-// Post makes the loop call f soon, in order of posting. It may be called from any goroutine; after Close f is dropped.
-func (l *Loop) Post(f func()) {
+// Post makes the loop call f soon, in order of posting. It may be called from any goroutine. ErrClosed when the loop has
+// ended: f is not called then.
+func (l *Loop) Post(f func()) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return
+		return ErrClosed
 	}
 	l.posted = append(l.posted, f)
 	if len(l.posted) == 1 {
 		l.ring()
 	}
+	return nil
 }
 
 // Call is Post that waits until f has run. It must not be called from the loop itself. ErrClosed when the loop has ended.
 func (l *Loop) Call(f func()) error {
 	done := make(chan struct{})
-	l.mu.Lock()
-	closed := l.closed
-	l.mu.Unlock()
-	if closed {
-		return ErrClosed
+	if err := l.Post(func() { defer close(done); f() }); err != nil {
+		return err
 	}
-	l.Post(func() { defer close(done); f() })
 	<-done
 	return nil
 }
 
 // Close makes Run return; descriptors of handlers stay open.
 func (l *Loop) Close() {
-	l.Post(func() {
+	l.Post(func() { //nolint:errcheck // closed already
 		l.mu.Lock()
 		l.closed = true
 		l.mu.Unlock()
@@ -164,6 +162,6 @@ func (l *Loop) runPosted(uint32) {
 	l.posted = nil
 	l.mu.Unlock()
 	for _, f := range list {
-		f()
+		f() // also those behind a Close: somebody may wait for them
 	}
 }

@@ -234,3 +234,14 @@ func ResetOnClose(fd int) {
 func BindPacket(fd, ifindex int) error {
 	return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: 0x0300, Ifindex: ifindex})
 }
+
+// RecvFrom receives one datagram without waiting (recvfrom(2), MSG_DONTWAIT).
+func RecvFrom(fd int, p []byte) (int, netip.AddrPort, error) {
+	s := Sockaddr{len: unix.SizeofSockaddrInet6}
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT,
+		uintptr(unsafe.Pointer(&s.raw)), uintptr(unsafe.Pointer(&s.len)))
+	if e != 0 {
+		return -1, netip.AddrPort{}, e
+	}
+	return int(n), s.AddrPort(), nil
+}

@@ -1,0 +1,244 @@
+package switchd
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/dns"
+	"github.com/moss-sandbox/moss/slirp/gateway"
+	"github.com/moss-sandbox/moss/slirp/publish"
+	"github.com/moss-sandbox/moss/slirp/reactor"
+	"github.com/moss-sandbox/moss/userns/sys"
+)
+
+// undo is a stack of what takes back a half-done operation.
+type undo []func()
+
+func (u *undo) add(f func()) { *u = append(*u, f) }
+func (u undo) run() {
+	for _, f := range slices.Backward(u) {
+		f()
+	}
+}
+
+// attach puts a container on a network. It owns the descriptors. Must hold mu.
+func (s *service) attach(value slirp.Network, c slirp.EndpointConfig, netns, pidfd int) (*slirp.Endpoint, error) {
+	defer closeAll([]int{netns})
+	if len(c.Container) < 12 || netns < 0 {
+		closeAll([]int{pidfd})
+		return nil, errors.New("internal error: attach without container id or network namespace")
+	}
+	n, err := s.network(value)
+	if err != nil {
+		closeAll([]int{pidfd})
+		return nil, err
+	}
+	if e := n.members[c.Container]; e != nil {
+		closeAll([]int{pidfd})
+		return &e.value, nil
+	}
+	var back undo
+	e, err := s.connect(n, c, netns, pidfd, &back)
+	if err == nil {
+		err = s.save()
+	}
+	if err != nil {
+		back.run()
+		s.reap()
+		return nil, err
+	}
+	s.reap()
+	return &e.value, nil
+}
+
+func (s *service) connect(n *network, c slirp.EndpointConfig, netns, pidfd int, back *undo) (*endpoint, error) {
+	box := s.container(c.Container, pidfd, back)
+	v4, v6, err := n.allocate(&c)
+	if err != nil {
+		return nil, err
+	}
+	e := &endpoint{config: c, net: n, port: portName(c.Container), value: endpointValue(n, &c, v4, v6)}
+	if err := s.open(e, c.Ports, back); err != nil {
+		return nil, err
+	}
+	if err := n.gw.Connect(e.link(netns, box)); err != nil {
+		return nil, fmt.Errorf("attaching container %.12s to network %q: %w", c.Container, n.value.Name, err)
+	}
+	back.add(func() { n.gw.Disconnect(e.port) })
+	n.members[c.Container] = e
+	box.endpoints = append(box.endpoints, e)
+	back.add(func() { s.forget(box, e) })
+	if err := s.resolve(box); err != nil {
+		return nil, err
+	}
+	n.rename()
+	box.view.store(box)
+	for _, p := range e.ports {
+		if err := s.serveListener(e, p); err != nil {
+			return nil, err
+		}
+	}
+	return e, s.rehold(box)
+}
+
+// container finds or begins the record of a container; its pidfd tells when it ends.
+func (s *service) container(id string, pidfd int, back *undo) *container {
+	if box := s.containers[id]; box != nil {
+		closeAll([]int{pidfd})
+		return box
+	}
+	box := &container{id: id, pidfd: pidfd, sockets: dns.Sockets{UDP: -1, TCP: -1}}
+	box.view.service = s
+	s.containers[id] = box
+	s.watch(box)
+	back.add(func() { s.bury(box) })
+	return box
+}
+
+// watch makes the end of a container the end of its attachments.
+func (s *service) watch(box *container) {
+	if box.pidfd < 0 {
+		return
+	}
+	s.host.Call(func() { //nolint:errcheck // a closed loop watches nothing
+		s.host.Add(box.pidfd, sys.EpollIn, reactor.Func(func(uint32) { //nolint:errcheck // a pidfd can be watched since Linux 5.3
+			s.host.Remove(box.pidfd)
+			go s.ended(box)
+		}))
+	})
+}
+
+func (s *service) ended(box *container) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.containers[box.id] == box {
+		s.detachAll(box)
+	}
+}
+
+func portName(container string) string {
+	var b [2]byte
+	rand.Read(b[:]) //nolint:errcheck // crypto/rand never fails (Go 1.24)
+	return "v" + container[:8] + hex.EncodeToString(b[:])
+}
+
+func endpointValue(n *network, c *slirp.EndpointConfig, v4, v6 netip.Prefix) slirp.Endpoint {
+	e := slirp.Endpoint{ID: slirp.NewID(), Container: c.Container, Network: n.value.ID, Interface: c.Interface, IPv4: v4, IPv6: v6, MAC: c.MAC, MTU: n.value.MTU()}
+	if e.MAC.IsZero() {
+		e.MAC = slirp.MACOf(v4.Addr())
+	}
+	if sub, ok := n.value.IPv4(); ok {
+		e.Gateway = sub.Gateway
+	}
+	if sub, ok := n.value.IPv6Subnet(); ok {
+		e.Gateway6 = sub.Gateway
+	}
+	return e
+}
+
+// link is what the gateway is to make. An internal network has no way out, so no default route: connect(2) says so at once.
+func (e *endpoint) link(netns int, box *container) *gateway.Link {
+	l := &gateway.Link{Port: e.port, Namespace: netns, Interface: e.value.Interface, MAC: e.value.MAC, MTU: e.value.MTU}
+	for _, p := range []netip.Prefix{e.value.IPv4, e.value.IPv6} {
+		if p.IsValid() {
+			l.Addrs = append(l.Addrs, p)
+		}
+	}
+	for _, g := range []netip.Addr{e.value.Gateway, e.value.Gateway6} {
+		if g.IsValid() && !e.net.value.Internal && !e.config.NoDefault {
+			l.Gateways = append(l.Gateways, g)
+		}
+	}
+	if box.sockets.UDP < 0 {
+		l.WithinDone = func() (err error) { box.sockets, err = dns.Listen(); return err }
+	}
+	return l
+}
+
+// open binds published ports; nobody listens to them yet.
+func (s *service) open(e *endpoint, specs []slirp.PortSpec, back *undo) error {
+	for _, spec := range specs {
+		list, err := publish.Open(spec)
+		if err != nil {
+			return s.owned(err)
+		}
+		for _, l := range list {
+			p := &served{listener: l}
+			e.ports = append(e.ports, p)
+			e.value.Ports = append(e.value.Ports, l.Published)
+			back.add(func() { s.closePort(e, p) })
+		}
+	}
+	return nil
+}
+
+// owned adds the container that holds a port, if it is one of ours.
+func (s *service) owned(err error) error {
+	var p *slirp.PortError
+	if !errors.As(err, &p) || p.Errno != syscall.EADDRINUSE {
+		return err
+	}
+	for _, box := range s.containers {
+		for _, e := range box.endpoints {
+			for _, have := range e.value.Ports {
+				if have.Host.Port() == p.Host.Port() && have.Port.Proto == p.Proto {
+					p.Owner = e.config.Name
+				}
+			}
+		}
+	}
+	return err
+}
+
+func (s *service) serveListener(e *endpoint, p *served) (err error) {
+	p.port, err = publish.Serve(e.net.gw, s.pumps, p.listener, publish.Target{IPv4: e.value.IPv4.Addr(), IPv6: e.value.IPv6.Addr()})
+	return err
+}
+
+func (s *service) closePort(e *endpoint, p *served) {
+	if p.port != nil {
+		p.port.Close()
+	} else {
+		syscall.Close(p.listener.FD)
+	}
+	e.ports = slices.DeleteFunc(e.ports, func(x *served) bool { return x == p })
+	e.value.Ports = slices.DeleteFunc(e.value.Ports, func(x slirp.Published) bool { return x == p.listener.Published })
+}
+
+// resolve begins to answer a container's questions.
+func (s *service) resolve(box *container) error {
+	if box.resolver != nil {
+		return nil
+	}
+	var err error
+	cerr := s.host.Call(func() { box.resolver, err = dns.Serve(s.host, s.pumps, box.sockets, &box.view) })
+	return errors.Join(cerr, err)
+}
+
+// rehold replaces a container's holders by one that keeps everything it has now.
+func (s *service) rehold(box *container) error {
+	files := []named{{"dns-udp", box.sockets.UDP}, {"dns-tcp", box.sockets.TCP}}
+	if box.pidfd >= 0 {
+		files = append(files, named{"pidfd", box.pidfd})
+	}
+	for _, e := range box.endpoints {
+		for _, p := range e.ports {
+			files = append(files, named{portKey(p.listener.Published), p.listener.FD})
+		}
+	}
+	held, err := hold(files)
+	if err != nil {
+		return err
+	}
+	release(box.held)
+	box.held = held
+	return nil
+}
+
+func portKey(p slirp.Published) string { return string(p.Port.Proto) + " " + p.Host.String() }
