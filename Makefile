@@ -44,7 +44,7 @@ fuzz: ## each fuzz target for FUZZTIME
 	./tests/harness/fuzz $(FUZZTIME)
 
 bench: build test-setup ## side by side with bubblewrap, crun, Podman and nsenter; writes docs/measured.md (root)
-	$(TEST_ENV) $(GO) run ./tests/bench
+	$(TEST_ENV) $(GO) test -count=1 -timeout 60m -tags bench -v ./tests/bench
 
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 lint: ## the named linters of .golangci.yml (the first time golangci-lint is compiled: 10 minutes)
@@ -56,7 +56,7 @@ fmt: ## gofmt all
 check: ## what needs no privileges and is quick: format, vet, the repository's rules
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags 'hot host faults' ./...
+	$(GO) vet -tags 'hot host faults bench' ./...
 	$(GO) test ./tests/rules
 
 install: build ## copy moss to PREFIX/bin (root: /usr/local, else ~/.local)
