@@ -235,4 +235,6 @@ func cgroupPath(_ *viewer, s sight.Sight) string {
 }
 
 // oomScore wants what the caller has: a container is no more precious than who started it.
-func oomScore(_ *viewer, s sight.Sight) string { return differs("oom_score_adj", s.OOMScore, callersScore) }
+func oomScore(_ *viewer, s sight.Sight) string {
+	return differs("oom_score_adj", s.OOMScore, callersScore)
+}
