@@ -34,7 +34,7 @@ type builder struct {
 	ctx    context.Context
 	src    Source
 	rules  rules
-	ruled  map[string]bool // directories in which some name has a rule of its own
+	ruled  map[string]bool // directories below which some name has a rule of its own
 	bars   barriers
 	extent extent
 	sum    hash.Hash // of everything that layers depend on
@@ -57,7 +57,7 @@ type place struct {
 func newBuilder(ctx context.Context, src Source, bars barriers, e extent, sum hash.Hash) *builder {
 	r := rulesFor(src.Dir)
 	return &builder{
-		ctx: ctx, src: src, rules: r, ruled: r.parents(), bars: bars, extent: e, sum: sum,
+		ctx: ctx, src: src, rules: r, ruled: r.ancestors(), bars: bars, extent: e, sum: sum,
 		root: &Root{}, realRoot: os.Geteuid() == 0 && src.Owner.UID != 0,
 	}
 }
@@ -149,8 +149,12 @@ func (b *builder) entry(p place, e fs.DirEntry) error {
 		return b.emptyDir(p, path, e.Name(), 0o755)
 	case e.IsDir() && r.do == dirs && r.depth < 0:
 		return nil
+	case e.IsDir() && b.extent == glance && b.skims(p, path, r):
+		return b.skim(p, path, e.Name(), r)
 	case e.IsDir():
 		return b.subdir(p, path, e.Name(), r)
+	case b.extent == glance && e.Type() == fs.ModeSymlink: // a link cannot change without its directory
+		return nil
 	case r.do == copied, r.do == inPlace && p.rule.do != inPlace:
 		return b.leaf(p, path, e)
 	case r.below > 0:
@@ -184,10 +188,22 @@ func (b *builder) subdir(p place, path, name string, r rule) error {
 		}
 		defer syscall.Close(dst)
 	}
-	if b.extent == glance && r.do == inPlace && p.depth+1 >= glanceDepth {
-		return nil
-	}
 	return b.walk(place{src: src, dst: dst, path: path, rule: r, depth: p.depth + 1})
+}
+
+// skims tells whether a glance is content with the directory itself.
+func (b *builder) skims(p place, path string, r rule) bool {
+	return !b.ruled[path] && (r.do == dirs || r.do == inPlace && r.below == 0 && p.depth+1 >= glanceDepth)
+}
+
+// skim notes a directory without opening it.
+func (b *builder) skim(p place, path, name string, r rule) error {
+	st, err := sys.LstatAt(int(p.src.Fd()), name)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	b.noteDir(path, r, st)
+	return nil
 }
 
 // closedDir stands for a directory that cannot be looked into: empty, and opaque where the source would show through.

@@ -123,11 +123,15 @@ func (r rules) at(path string, parent rule) rule {
 	return parent
 }
 
-// parents returns the directories that have a child with a rule.
-func (r rules) parents() map[string]bool {
+// ancestors returns the directories that have a descendant with a rule.
+func (r rules) ancestors() map[string]bool {
 	out := make(map[string]bool, len(r))
 	for path := range r {
-		out[path[:max(strings.LastIndexByte(path, '/'), 0)]] = true
+		for i := strings.LastIndexByte(path, '/'); i > 0; i = strings.LastIndexByte(path, '/') {
+			path = path[:i]
+			out[path] = true
+		}
 	}
+	out[""] = true
 	return out
 }

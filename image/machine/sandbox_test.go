@@ -72,6 +72,9 @@ func mountRoot(root Root, dir, at string) error {
 				return err
 			}
 		}
+		if err := os.RemoveAll(filepath.Join(work, "work", "incompat")); err != nil { // a volatile upper is used again
+			return err
+		}
 		opt := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,userxattr,volatile", strings.Join(o.Lower, ":"), upper, work)
 		if err := syscall.Mount("overlay", at+o.Target, "overlay", 0, opt); err != nil {
 			return fmt.Errorf("mounting overlay at %q (%s): %w", o.Target, opt, err)

@@ -24,7 +24,7 @@ func (b *builder) synthesise(base int) error {
 	m := maker{b: b, base: base}
 	m.passwords()
 	m.identity()
-	if b.src.Dir == "/" {
+	if b.rules["run"].do == fresh {
 		m.freshPlaces()
 	}
 	if m.has("etc/dpkg") {
