@@ -39,7 +39,7 @@ func attack(d time.Duration) sight.Wins {
 		}
 	}
 	last := lastPID()
-	for end := time.Now().Add(d); time.Now().Before(end); {
+	for end := time.Now().Add(d); time.Now().Before(end) && !told(); {
 		for next := last + 1; next <= last+3; next++ {
 			a.pid, a.dir = next, "/proc/"+strconv.Itoa(next)
 			if _, err := os.Lstat(a.dir); err != nil {
@@ -52,6 +52,12 @@ func attack(d time.Duration) sight.Wins {
 		}
 	}
 	return a.Wins
+}
+
+// told tells whether the attack is called off: the test makes a file.
+func told() bool {
+	_, err := os.Lstat("/tmp/enough")
+	return err == nil
 }
 
 // lastPID is the number given last in this pid namespace.

@@ -8,7 +8,8 @@
 //	probe reach TOKEN PATH…  ways to a file of the host that holds TOKEN (sight.Reached)
 //	probe signal PID…        which processes can be signalled, traced, opened (sight.Attempts)
 //	probe connect NAME…      abstract sockets that accept it (sight.Attempts)
-//	probe attack SECONDS     attacks every process that appears beside it (sight.Wins)
+//	probe attack SECONDS     attacks every process that appears beside it, at most so long
+//	                         and until /tmp/enough exists (sight.Wins)
 //	probe withkey NAME CMD…  runs CMD with a key of that name in its session and user keyring
 //	probe keys NAME…         whether keys are found in the session and user keyrings (sight.Attempts)
 //	probe sleep              nothing, until it is killed
