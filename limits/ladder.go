@@ -177,7 +177,7 @@ func (p *planner) ulimits() {
 }
 
 func (p *planner) ulimit(u Ulimit) {
-	r := Rlimit{Resource: rlimitNumbers()[u.Name], Soft: unlimited(u.Soft), Hard: unlimited(u.Hard)}
+	r := Rlimit{Resource: RlimitNumbers()[u.Name], Soft: unlimited(u.Soft), Hard: unlimited(u.Hard)}
 	most, known := p.facts.Rlimits[u.Name]
 	if !known {
 		most = math.MaxUint64
@@ -215,4 +215,15 @@ func (p *planner) values(v2, v1 []Value) []Value {
 		return v1
 	}
 	return v2
+}
+
+// Mechanisms tells for each kind of limit what would carry it on this host, for moss info.
+func Mechanisms(facts Facts) map[string]Mechanism {
+	swappiness := int64(60)
+	one := []Rate{{Path: "any", Rate: 1}}
+	sample := Limits{
+		Memory: 64 << 20, Reservation: 32 << 20, Swap: 64 << 20, Swappiness: &swappiness, CPUs: OneCPU / 2, Shares: 512, Cpuset: "0",
+		Mems: FormatSet(facts.Nodes), Pids: 100, BlkioWeight: 100, ReadBps: one, Ulimits: Ulimits{{"core", 0, 0}}, Storage: Storage{Size: 1 << 30},
+	}
+	return Decide(facts, sample).Enforced
 }

@@ -17,9 +17,9 @@ type Ulimit struct {
 // String prints in the notation of --ulimit.
 func (u Ulimit) String() string { return fmt.Sprintf("%s=%d:%d", u.Name, u.Soft, u.Hard) }
 
-// rlimitNumbers are the names docker knows with the kernel's numbers (include/uapi/asm-generic/resource.h; the same on
+// RlimitNumbers are the names docker knows with the kernel's numbers (include/uapi/asm-generic/resource.h; the same on
 // every architecture Go runs on except MIPS, where moss does not run).
-func rlimitNumbers() map[string]int {
+func RlimitNumbers() map[string]int {
 	return map[string]int{"core": 4, "cpu": 0, "data": 2, "fsize": 1, "locks": 10, "memlock": 8, "msgqueue": 12, "nice": 13,
 		"nofile": 7, "nproc": 6, "rss": 5, "rtprio": 14, "rttime": 15, "sigpending": 11, "stack": 3}
 }
@@ -36,7 +36,7 @@ func ParseUlimit(text string) (Ulimit, error) {
 	if !ok {
 		return Ulimit{}, fmt.Errorf("invalid ulimit argument: %s", text)
 	}
-	if _, ok := rlimitNumbers()[name]; !ok {
+	if _, ok := RlimitNumbers()[name]; !ok {
 		return Ulimit{}, fmt.Errorf("invalid ulimit type: %s", name)
 	}
 	if strings.Count(values, ":") > 1 {

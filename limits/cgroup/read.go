@@ -94,10 +94,16 @@ func single(dir, file string) (uint64, bool) {
 	return n, true
 }
 
-// keyed reads one number of a flat keyed file.
+// keyed reads one number of a flat keyed file, 0 when the key is not there.
 func keyed(dir, file, key string) (uint64, error) {
 	text, err := os.ReadFile(filepath.Join(dir, file))
-	return parseKeyed(string(text))[key], err
+	for line := range strings.Lines(string(text)) {
+		if number, ok := strings.CutPrefix(line, key); ok && strings.HasPrefix(number, " ") {
+			n, _ := strconv.ParseUint(strings.TrimSpace(number), 10, 64)
+			return n, err
+		}
+	}
+	return 0, err
 }
 
 // parseKeyed reads lines of "KEY NUMBER".
