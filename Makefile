@@ -26,7 +26,8 @@ run: build ## the main job, no registry needed: a sandbox of this machine in whi
 	./tests/harness/first-light ./moss
 
 test: build test-setup ## all tests but the long ones; as root it installs what they need, as a user it runs this account's part
-	$(TEST_ENV) $(GO) test -timeout 14m ./...
+	$(TEST_ENV) $(GO) test -count=1 -timeout 10m $$($(GO) list ./... | grep -v '^$(PKG)/tests')
+	$(TEST_ENV) $(GO) test -count=1 -timeout 14m -p 1 ./tests/...
 
 test-setup:
 	$(GO) run ./tests/harness/setup
