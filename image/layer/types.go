@@ -14,11 +14,9 @@ type Limits struct {
 	PathBytes  int   `json:"pathBytes,omitempty"`  // of a name or link target, default 4095 (PATH_MAX)
 	XattrBytes int   `json:"xattrBytes,omitempty"` // names and values of one entry, default 256 KiB
 	Size       int64 `json:"size,omitempty"`       // all files together, holes counted, default 512 GiB
-	Ratio      int64 `json:"ratio,omitempty"`      // unpacked to packed bytes once more than RatioFloor is unpacked, default 300
+	Ratio      int64 `json:"ratio,omitempty"`      // unpacked to packed bytes beyond RatioFloor, default 250
+	RatioFloor int64 `json:"ratioFloor,omitempty"` // what any stream may unpack to, whatever its ratio, default 1 GiB
 }
-
-// RatioFloor is how many bytes any stream may unpack to, whatever its ratio: small images of zeros are no bombs.
-const RatioFloor = 4 << 30
 
 // Filled returns l with its defaults in place.
 func (l Limits) Filled() Limits {
@@ -33,7 +31,8 @@ func (l Limits) Filled() Limits {
 	def(&path, 4095)
 	def(&xattr, 256<<10)
 	def(&l.Size, 512<<30)
-	def(&l.Ratio, 300)
+	def(&l.Ratio, 250)
+	def(&l.RatioFloor, 1<<30)
 	l.Depth, l.PathBytes, l.XattrBytes = int(depth), int(path), int(xattr)
 	return l
 }
@@ -46,6 +45,8 @@ type Stats struct {
 	Devices int64        `json:"devices"` // recorded, not made
 	Owners  int64        `json:"owners"`  // owners recorded because they could not be set
 	Dropped int64        `json:"dropped"` // extended attributes that could not or must not be set
+	// OpaqueRoot: the layer hides everything below it. Overlay does not look at this mark on a layer's root.
+	OpaqueRoot bool `json:"opaqueRoot,omitempty"`
 }
 
 // LimitError says which limit a stream exceeds.
@@ -74,8 +75,9 @@ var (
 	ErrThrough  = errors.New("name leads through something that is no directory")
 	ErrWhiteout = errors.New("whiteout of nothing that can be named")
 	ErrHardlink = errors.New("hard link to what is not in the layer, or no file")
+	ErrOwner    = errors.New("owner or device number out of range")
 	ErrType     = errors.New("unknown entry type")
-	ErrHeader   = errors.New("malformed header")
+	ErrHeader   = errors.New("malformed tar stream")
 )
 
 func cut(s string) string {
