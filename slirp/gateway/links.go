@@ -88,11 +88,15 @@ func (m *batch) devConf(name string, index int) {
 	})
 }
 
-// veth makes a pair: this end a port of the bridge and up, the other in the namespace behind nsfd.
+// veth makes a pair: this end a port of the bridge and up, the other in the container's namespace. That it wants no
+// fe80:: address can only be said of an interface that exists (EAFNOSUPPORT).
 func (m *batch) veth(l *Link) {
-	m.start("making veth pair "+l.Port, syscall.RTM_NEWLINK, create, ifInfo(0, linkUp))
+	m.start("making veth pair "+l.Port, syscall.RTM_NEWLINK, create, ifInfo(0, linkDown))
 	m.str(syscall.IFLA_IFNAME, l.Port).u32(syscall.IFLA_MTU, uint32(l.MTU)).u32(syscall.IFLA_MASTER, bridgeIndex)
-	m.noLinkLocal()
+	defer func() {
+		m.start("configuring "+l.Port, syscall.RTM_NEWLINK, syscall.NLM_F_ACK, ifInfo(0, linkDown)).str(syscall.IFLA_IFNAME, l.Port).noLinkLocal()
+		m.start("setting "+l.Port+" up", syscall.RTM_NEWLINK, syscall.NLM_F_ACK, ifInfo(0, linkUp)).str(syscall.IFLA_IFNAME, l.Port)
+	}()
 	m.nest(iflaLinkInfo, func() {
 		m.str(infoKind, "veth")
 		m.nest(infoData, func() {

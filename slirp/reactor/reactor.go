@@ -141,6 +141,7 @@ func (l *Loop) Run() error {
 		}
 		l.timers.fire(time.Now())
 	}
+	l.runPosted(0) // what came before Close: somebody may wait for it
 	return ErrClosed
 }
 
@@ -162,6 +163,6 @@ func (l *Loop) runPosted(uint32) {
 	l.posted = nil
 	l.mu.Unlock()
 	for _, f := range list {
-		f() // also those behind a Close: somebody may wait for them
+		f()
 	}
 }

@@ -45,6 +45,7 @@ type peer struct {
 	remote netip.AddrPort // as the container knows it
 	to     netip.AddrPort // outside
 	inner  int            // in the gateway: bound to remote, connected to the origin
+	told   bool           // of a small path MTU
 }
 
 func newUDP(r *Relay) *udp { return &udp{Relay: r, origins: map[netip.AddrPort]*origin{}} }
@@ -216,8 +217,7 @@ func (o *origin) send(p *peer, data []byte) {
 func (o *origin) lost(p *peer, data []byte, err error) {
 	switch err {
 	case syscall.EMSGSIZE:
-		o.faults() // the error queue knows the MTU
-		o.sendFragmented(p, data)
+		o.tooBig(p, data)
 	case syscall.ECONNREFUSED:
 		o.faults()                      // an earlier datagram's: this one goes again
 		sys.SendTo(o.outer, data, p.to) //nolint:errcheck // datagrams get lost
@@ -226,7 +226,22 @@ func (o *origin) lost(p *peer, data []byte, err error) {
 	}
 }
 
-// sendFragmented sends a datagram that the container may have fragmented itself: the relay sees it whole.
+// tooBig handles a datagram that is larger than the path's MTU. One that is larger than the container's own MTU was
+// fragmented there and is so here. Of the others the container hears once, as from a router; since it may fragment from
+// then on, and the relay sees datagrams whole, none is lost for that.
+func (o *origin) tooBig(p *peer, data []byte) {
+	mtu := o.faults()
+	header := 28
+	if p.to.Addr().Is6() {
+		header = 48
+	}
+	if len(data)+header <= o.udp.gw.Network.MTU() && mtu > 0 && !p.told {
+		p.told = true
+		o.udp.refuse(o.src, p.remote, len(data), tooBig(mtu))
+	}
+	o.sendFragmented(p, data)
+}
+
 func (o *origin) sendFragmented(p *peer, data []byte) {
 	level, discover := syscall.IPPROTO_IP, sys.IPMTUDiscover
 	if p.to.Addr().Is6() {
@@ -264,22 +279,21 @@ func (o *origin) ready(events uint32) {
 	}
 }
 
-// faults tells the container what the network has answered.
-func (o *origin) faults() {
+// faults tells the container what the network has answered. A path's MTU is returned, 0 if there was none: the datagram
+// that met it is lost, the next one is refused by the kernel here.
+func (o *origin) faults() (mtu int) {
 	buf := make([]byte, 64)
 	for {
 		f, err := sys.TakeFault(o.outer, buf)
 		if err != nil {
-			return
+			return mtu
 		}
 		p := o.peers[f.To]
-		if p == nil {
-			continue
-		}
-		switch f.Errno {
-		case syscall.EMSGSIZE:
-			o.udp.refuse(o.src, p.remote, 1400, tooBig(f.MTU))
-		case syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EACCES:
+		switch {
+		case f.Errno == syscall.EMSGSIZE:
+			mtu = f.MTU
+		case p == nil:
+		case f.Errno == syscall.ECONNREFUSED, f.Errno == syscall.EHOSTUNREACH, f.Errno == syscall.ENETUNREACH, f.Errno == syscall.EACCES:
 			o.udp.refuse(o.src, p.remote, 0, reasonOf(f.Errno))
 		}
 	}

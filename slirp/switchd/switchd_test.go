@@ -1,0 +1,129 @@
+package switchd_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/switchd"
+)
+
+const configEnv = "_MOSS_SWITCHD_TEST_CONFIG" // private: the switch stage's configuration
+
+func TestMain(m *testing.M) {
+	os.Exit(slirptest.Main(m, map[string]func() error{"switch": runSwitch}))
+}
+
+func runSwitch() error {
+	var cfg switchd.Config
+	if err := json.Unmarshal([]byte(os.Getenv(configEnv)), &cfg); err != nil {
+		return err
+	}
+	return switchd.Main(context.Background(), cfg, nil)
+}
+
+// lab is a switch with one network in a directory of the test's.
+type lab struct {
+	cfg     switchd.Config
+	network slirp.Network
+	cmd     *exec.Cmd
+}
+
+func newLab(t testing.TB, cfg switchd.Config) *lab {
+	t.Helper()
+	cfg.Dir = t.TempDir()
+	cfg.Linger = time.Second
+	cfg.ResolvConf = filepath.Join(cfg.Dir, "resolv.conf")
+	if err := os.WriteFile(cfg.ResolvConf, []byte("nameserver "+slirptest.WorldAddr+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{cfg: cfg, network: slirp.Network{Version: slirp.Version, Name: "lab", ID: slirp.NewID(), Driver: slirp.DriverBridge, IPv6: true}}
+	if err := l.network.Complete(nil); err != nil {
+		t.Fatal(err)
+	}
+	l.start(t)
+	t.Cleanup(func() { l.stop(t) })
+	return l
+}
+
+func (l *lab) start(t testing.TB) {
+	t.Helper()
+	text, err := json.Marshal(l.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.cmd = slirptest.Stage("switch")
+	l.cmd.Env = append(l.cmd.Env, configEnv+"="+string(text))
+	if err := l.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stop waits until the switch has ended by itself: with its last container gone it must.
+func (l *lab) stop(t testing.TB) {
+	done := make(chan error, 1)
+	go func() { done <- l.cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("the switch ended with %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the switch does not end without containers")
+		l.cmd.Process.Signal(syscall.SIGQUIT)
+		<-done
+	}
+}
+
+func (l *lab) client(t testing.TB) *switchd.Client {
+	t.Helper()
+	c, err := switchd.DialWait(filepath.Join(l.cfg.Dir, switchd.SocketName), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Attach makes lab a slirptest.Network.
+func (l *lab) Attach(t testing.TB, b *slirptest.Box, name string, ports ...string) slirp.Endpoint {
+	t.Helper()
+	c := l.client(t)
+	defer c.Close()
+	cfg := slirp.EndpointConfig{Container: b.ID, Name: name, Interface: "eth0"}
+	for _, p := range ports {
+		specs, err := slirp.ParsePort(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Ports = append(cfg.Ports, specs...)
+	}
+	e, err := c.Attach(l.network, cfg, b.NetNS, b.Pidfd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c := l.client(t)
+		defer c.Close()
+		if err := c.Detach(b.ID, ""); err != nil {
+			t.Errorf("detaching: %v", err)
+		}
+	})
+	return e
+}
+
+var relayTraits = slirptest.Traits{Peers: true, Source: true, IPv6: true, Ping: true, Truthful: true, Silent: true, Live: true}
+
+func TestRelayConforms(t *testing.T) {
+	slirptest.Conformance(t, newLab(t, switchd.Config{}), relayTraits)
+}
+
+func TestConntrackRungConforms(t *testing.T) {
+	slirptest.Conformance(t, newLab(t, switchd.Config{Rung: "relay-conntrack"}), relayTraits)
+}
