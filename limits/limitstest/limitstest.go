@@ -41,8 +41,9 @@ type Container struct {
 }
 
 // Start runs a role: "sleep", "hog MB" (takes memory and keeps it), "tree N MB" (N children that each are a hog), "spin",
-// "spins N" (N children), "copy FILE" (reads and writes it for ever), "dead" (a /proc that is none), "own COMMAND" (the command instead of a role). It returns
-// when the role has begun, and ends it with the test. Where user namespaces are not to be had the test is skipped.
+// "spins N" (N children), "loop" (a shell's busy loop: one thread), "bomb N" (tries to have N children), "copy FILE" (writes it
+// for ever), "dead" (a /proc that is none). It returns when the role has begun, and ends it with the test. Where user
+// namespaces are not to be had the test is skipped.
 func Start(t *testing.T, role string, change ...func(*exec.Cmd)) *Container {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -130,8 +131,12 @@ func play(role []string) error {
 		}
 	case "copy":
 		return copyForEver(role[1])
-	case "own":
-		return syscall.Exec(role[1], role[1:], os.Environ())
+	case "loop":
+		return syscall.Exec("/bin/sh", []string{"sh", "-c", "while :; do :; done"}, os.Environ())
+	case "bomb":
+		for range argument(1) {
+			exec.Command("/bin/sleep", "1000").Start()
+		}
 	}
 	time.Sleep(time.Hour)
 	return nil
