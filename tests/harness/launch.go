@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -62,7 +63,7 @@ func (l *Login) CrashAt(n int, name string, args ...string) Crash {
 	ours, theirs := socketPair(l)
 	cmd.ExtraFiles = []*os.File{theirs}
 	watch := &watcher{login: l, killAt: int64(n)}
-	go watch.serve(ours, cmd)
+	go watch.serve(ours)
 	result := l.Do(cmd)
 	_ = theirs.Close()
 	return Crash{Result: result, Calls: int(watch.calls.Load()), Killed: watch.killed.Load()}
@@ -211,26 +212,37 @@ const (
 )
 
 // serve receives the listener and answers until every process under the filter is gone.
-func (w *watcher) serve(socket *os.File, cmd *exec.Cmd) {
+func (w *watcher) serve(socket *os.File) {
 	fd, err := receiveFD(socket)
 	if err != nil {
 		return // the launcher failed; its exit code tells
 	}
 	defer func() { _ = syscall.Close(fd) }()
 	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), ioctlFlags, syncWakeUp) // Linux 6.6; only quicker
-	inMoss := false
+	client, inMoss := 0, false // the client's pid: that of the first who calls, the launcher
 	for awaitNotification(fd) {
 		var n notification
 		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
 			continue // the caller was killed meanwhile
 		}
-		if inMoss && w.counts(cmd.Process.Pid, n.tid) {
+		if client == 0 {
+			client = threadGroup(n.tid)
+		}
+		if inMoss && w.counts(client, n.tid) {
 			continue
 		}
 		inMoss = inMoss || n.nr == syscall.SYS_EXECVE
 		a := answer{id: n.id, flags: goOn}
 		_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&a)))
 	}
+}
+
+// threadGroup is the process of a thread.
+func threadGroup(tid uint32) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	_, rest, _ := strings.Cut(string(b), "\nTgid:\t")
+	pid, _ := strconv.Atoi(strings.SplitN(rest, "\n", 2)[0])
+	return pid
 }
 
 // counts counts a call of the client's threads and says whether the client was killed at it.

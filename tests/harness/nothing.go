@@ -82,7 +82,6 @@ type process struct {
 	start          uint64
 	state          string
 	comm, exe      string
-	userns         string
 }
 
 func (p process) identity() string { return fmt.Sprintf("process %d started %d", p.pid, p.start) }
@@ -97,36 +96,64 @@ func (p process) cmdline() string {
 	return strings.TrimRight(strings.ReplaceAll(string(b), "\x00", " "), " ")
 }
 
-// processes are those of the login that did not run when it was made. An ordinary account's are known by their owner, also
-// inside containers (subordinate ids). Root's are moss, list ELFs, and what runs in another user namespace under an id that
-// is no test account's.
+// processes are those of the login that did not run when it was made. A test account's are known by their owner, also inside
+// containers (subordinate ids). Root's, and those of a tester who is an ordinary user, are known by their traces: others of
+// the same owner are at work beside the tests, and what is listed here is killed when the test ends.
 func (l *Login) processes() []process {
-	var found []process
-	own, _ := os.Readlink("/proc/self/ns/user")
+	var fresh []process
 	for _, p := range allProcesses() {
-		if l.before[p.identity()] || p.pid == os.Getpid() {
-			continue
+		if !l.before[p.identity()] && p.pid != os.Getpid() {
+			fresh = append(fresh, p)
 		}
-		mine := l.owns(p.uid)
-		if l.UID == 0 {
-			mine = p.isMoss() || p.userns != "" && p.userns != own && !ownedByTestAccount(p.uid)
-		} else if os.Getuid() == l.UID && l.owns(p.uid) {
-			mine = p.isMoss() || p.userns != own // one's own shell and compiler are not moss's
+	}
+	if l.UID != 0 && os.Getuid() == 0 {
+		return ownedBy(l.Account, fresh)
+	}
+	return l.traced(fresh)
+}
+
+func ownedBy(a Account, fresh []process) []process {
+	var owned []process
+	for _, p := range fresh {
+		if a.owns(p.uid) {
+			owned = append(owned, p)
 		}
-		if mine {
-			found = append(found, p)
+	}
+	return owned
+}
+
+// traced keeps those that have the login's directory in their program, environment, descriptors or mounts, and their children.
+func (l *Login) traced(fresh []process) []process {
+	var found []process
+	mine := map[int]bool{}
+	for grown := true; grown; { // until no child of a found one is left
+		grown = false
+		for _, p := range fresh {
+			if !mine[p.pid] && (mine[p.ppid] || l.hasTrace(p)) {
+				mine[p.pid], grown = true, true
+				found = append(found, p)
+			}
 		}
 	}
 	return found
 }
 
-func (p process) isMoss() bool {
-	return strings.HasPrefix(p.exe, "/memfd:") || strings.HasPrefix(p.exe, "/tmp/mt-bin-")
-}
-
-func ownedByTestAccount(uid int) bool {
-	for _, a := range testAccounts {
-		if account, err := lookUp(a.name, a.login); err == nil && account.owns(uid) {
+func (l *Login) hasTrace(p process) bool {
+	dir := fmt.Sprintf("/proc/%d/", p.pid)
+	// The keeper holds nothing open; its record names it.
+	for _, record := range []string{l.Data() + "/run/keeper.json", l.Runtime + "/moss/keeper.json"} {
+		if b, err := os.ReadFile(record); err == nil && strings.Contains(string(b), fmt.Sprintf(`"pid":%d,"start":%d,`, p.pid, p.start)) {
+			return true
+		}
+	}
+	for _, file := range []string{"environ", "mountinfo"} {
+		if b, err := os.ReadFile(dir + file); err == nil && strings.Contains(string(b), l.dir+"/") {
+			return true
+		}
+	}
+	links, _ := filepath.Glob(dir + "fd/*")
+	for _, link := range append(links, dir+"cwd") {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, l.dir+"/") {
 			return true
 		}
 	}
@@ -159,7 +186,6 @@ func readProcess(dir string) (process, bool) {
 	p.ppid, _ = strconv.Atoi(fields[1])
 	p.start, _ = strconv.ParseUint(fields[19], 10, 64)
 	p.exe, _ = os.Readlink(dir + "/exe")
-	p.userns, _ = os.Readlink(dir + "/ns/user")
 	p.uid = realUID(dir + "/status") // the directory's owner would be root where the process is not dumpable
 	return p, true
 }
