@@ -219,7 +219,7 @@ func (w *watcher) serve(socket *os.File) {
 	}
 	defer func() { _ = syscall.Close(fd) }()
 	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), ioctlFlags, syncWakeUp) // Linux 6.6; only quicker
-	client, inMoss := 0, false // the client's pid: that of the first who calls, the launcher
+	client, inMoss := 0, false                                                        // the client's pid: that of the first who calls, the launcher
 	for awaitNotification(fd) {
 		var n notification
 		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
