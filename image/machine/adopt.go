@@ -28,6 +28,8 @@ const adoptScript = `#!/usr/bin/perl
 use strict;
 exit 0 unless ($ENV{DPKG_HOOK_ACTION} // '') =~ /^(unpack|install)$/;
 my $nobody = 65534;
+my @diverted = do { local (@ARGV, $/) = ('/var/lib/dpkg/diversions'); split /\n/, <> // '' };
+my %diverted = map { $diverted[3 * $_] => $diverted[3 * $_ + 1] } 0 .. @diverted / 3 - 1;
 my @args = do { local (@ARGV, $/) = ("/proc/$ARGV[0]/cmdline"); split /\0/, <> // '' };
 my @debs = grep { /\.deb$/ && -f } @args;
 for my $dir (grep { -d } @args) {
@@ -37,7 +39,7 @@ for my $deb (@debs) {
 	my %field = map { /^(\S+):\s*(.*)/ ? ($1, $2) : () } lines('dpkg-deb', '-f', $deb, 'Package', 'Architecture', 'Replaces');
 	my $info = "/var/lib/dpkg/info/$field{Package}";
 	next unless $field{Replaces} || -e "$info.list" || -e "$info:$field{Architecture}.list";
-	adopt($_) for names($deb);
+	adopt($_) for map { ($_, $diverted{$_} // ()) } names($deb);
 }
 
 sub lines {
@@ -47,7 +49,7 @@ sub lines {
 }
 
 sub names {
-	open(my $in, '-|', 'sh', '-c', 'dpkg-deb --fsys-tarfile "$1" | tar -t', 'sh', $_[0]) or return ();
+	open(my $in, '-|', 'sh', '-c', 'dpkg-deb --fsys-tarfile "$1" | tar --quoting-style=literal -t', 'sh', $_[0]) or return ();
 	chomp(my @out = <$in>);
 	return map { s/^\.?\/*/\//r } @out;
 }
