@@ -41,9 +41,10 @@ func TestPackageInTheMachineAsImage(t *testing.T) {
 		l.Patience = 8 * harness.Patience
 		r := l.Moss("run", "--rm", "--network", "host", "/", "sh", "-ec", `
 			export DEBIAN_FRONTEND=noninteractive
-			apt-get -qq update >/dev/null 2>&1 && apt-get -qq install -y --no-install-recommends cowsay >/dev/null
-			/usr/games/cowsay moo`)
-		if r.Code != 0 || !strings.Contains(r.Stdout, "< moo >") {
+			apt-get -qq update >/dev/null 2>&1 && apt-get -qq install -y --no-install-recommends cowsay python3-flask >/dev/null
+			/usr/games/cowsay moo
+			/usr/bin/python3 -c 'import flask; print("flask", 6*7)'`)
+		if r.Code != 0 || !strings.Contains(r.Stdout, "< moo >") || !strings.Contains(r.Stdout, "flask 42") {
 			t.Errorf("apt inside: %s", r)
 		}
 		if harness.Exists("/usr/games/cowsay") {
