@@ -30,11 +30,14 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 
 // Hints suggests what was perhaps meant.
 func (e *SyntaxError) Hints() []string {
-	var hints []string
-	if near := e.suggestion(); near != "" {
-		hints = append(hints, near)
+	var hinted interface{ Hints() []string }
+	if errors.As(e.Err, &hinted) {
+		return hinted.Hints()
 	}
-	return hints
+	if near := e.suggestion(); near != "" {
+		return []string{near}
+	}
+	return nil
 }
 
 func (e *SyntaxError) suggestion() string {

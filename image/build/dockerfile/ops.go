@@ -50,9 +50,9 @@ type (
 	Entrypoint struct{ CommandLine }
 	// Healthcheck sets or disables (Test is {"NONE"}) the health check.
 	Healthcheck struct {
-		Test                                         []string
+		Test                                          []string
 		Interval, Timeout, StartPeriod, StartInterval time.Duration
-		Retries                                      int
+		Retries                                       int
 	}
 )
 

@@ -18,7 +18,7 @@ func applyExport(e Export, r Roots) error {
 	if err != nil {
 		return err
 	}
-	x := &exporter{tw: tar.NewWriter(r.Out), limit: e.Time, owners: r.Owners, links: map[[2]uint64]string{}}
+	x := &exporter{tw: tar.NewWriter(r.Out), limit: e.Time, devices: e.Devices, owners: r.Owners, links: map[[2]uint64]string{}}
 	if err := all.Walk(r.Root, items, x); err != nil {
 		return fmt.Errorf("exporting: %w", err)
 	}
@@ -26,10 +26,11 @@ func applyExport(e Export, r Roots) error {
 }
 
 type exporter struct {
-	tw     *tar.Writer
-	limit  *time.Time
-	owners tree.Owners
-	links  map[[2]uint64]string
+	tw      *tar.Writer
+	limit   *time.Time
+	devices bool
+	owners  tree.Owners
+	links   map[[2]uint64]string
 }
 
 // Enter implements tree.Visitor.
@@ -56,6 +57,9 @@ func (x *exporter) Enter(e *tree.Entry) error {
 	case syscall.S_IFIFO:
 		h.Typeflag = tar.TypeFifo
 	default:
+		if !x.devices {
+			return nil
+		}
 		h.Typeflag = tar.TypeChar
 		if e.Type() == syscall.S_IFBLK {
 			h.Typeflag = tar.TypeBlock

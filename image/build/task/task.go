@@ -93,7 +93,8 @@ type Prune struct {
 
 // Export writes the whole root as a tar stream to the worker's output.
 type Export struct {
-	Time *time.Time `json:"time,omitempty"` // no file is newer
+	Time    *time.Time `json:"time,omitempty"`    // no file is newer
+	Devices bool       `json:"devices,omitempty"` // devices too
 }
 
 // A Result says what was done.

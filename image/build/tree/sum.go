@@ -23,7 +23,7 @@ type Digests interface {
 }
 
 // Sum returns the digest of what a selection takes: types, names, permissions, content, link targets, and with owners also
-// the owners; not times. It is 64 hex digits. Memory may be nil.
+// the owners; not times. It is 64 hex digits behind "file:", "dir:" or "multi:", as Docker's history shows it. Memory may be nil.
 func Sum(root *Dir, s Selection, memory Digests, owners Owners) (string, error) {
 	items, err := s.Items(root)
 	if err != nil {
@@ -45,7 +45,17 @@ func SumItems(root *Dir, s Selection, items []Item, memory Digests, owners Owner
 	if err != nil {
 		return "", err
 	}
-	return v.total(), nil
+	return kind(items) + ":" + v.total(), nil
+}
+
+func kind(items []Item) string {
+	switch {
+	case len(items) != 1:
+		return "multi"
+	case items[0].Dir:
+		return "dir"
+	}
+	return "file"
 }
 
 type summer struct {
