@@ -220,3 +220,25 @@ func (o *Recorder) Close() error {
 	}
 	return errors.Join(o.w.Flush(), o.out.Close())
 }
+
+// Stack is the Owners of a merged tree: the first of its members that knows a name answers, top layer first. It records
+// with the first.
+type Stack []Owners
+
+var _ Owners = Stack(nil)
+
+// Record implements Owners.
+func (s Stack) Record(fd int, name string, r Record) error { return s[0].Record(fd, name, r) }
+
+// Forget implements Owners.
+func (s Stack) Forget(name string) error { return s[0].Forget(name) }
+
+// Lookup implements Owners.
+func (s Stack) Lookup(fd int, name string) (Record, bool, error) {
+	for _, o := range s {
+		if r, ok, err := o.Lookup(fd, name); ok || err != nil {
+			return r, ok, err
+		}
+	}
+	return Record{}, false, nil
+}
