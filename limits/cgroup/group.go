@@ -50,7 +50,7 @@ func (g Group) make() error { return os.Mkdir(g.Dir, 0o755) }
 
 // fill makes the leaves before the controllers are handed on and the limits before anybody can be born here.
 func (g Group) fill(t Tree, values []limits.Value) error {
-	for _, leaf := range []string{g.holder(), g.container()} {
+	for _, leaf := range []string{g.holder(), g.Container()} {
 		if err := os.Mkdir(leaf, 0o755); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (g Group) hand(owner Owner) error {
 	if owner == (Owner{}) {
 		return nil
 	}
-	for _, dir := range []string{g.Dir, g.holder(), g.container()} {
+	for _, dir := range []string{g.Dir, g.holder(), g.Container()} {
 		if err := os.Chown(filepath.Join(dir, "cgroup.procs"), owner.UID, owner.GID); err != nil {
 			return err
 		}
@@ -79,8 +79,10 @@ func (g Group) hand(owner Owner) error {
 	return nil
 }
 
-func (g Group) holder() string    { return filepath.Join(g.Dir, holderDir) }
-func (g Group) container() string { return filepath.Join(g.Dir, containerDir) }
+func (g Group) holder() string { return filepath.Join(g.Dir, holderDir) }
+
+// Container is the directory of the container's leaf.
+func (g Group) Container() string { return filepath.Join(g.Dir, containerDir) }
 
 // Apply sets values on the binding directory and on the one the container sees. A value that was refused is an error which
 // names file and value; the values before it stay.
@@ -88,7 +90,7 @@ func (g Group) Apply(values []limits.Value) error {
 	if err := writeAll(g.Dir, values); err != nil {
 		return err
 	}
-	return writeAll(g.container(), values)
+	return writeAll(g.Container(), values)
 }
 
 // Update is Apply on a running container. Where a lower limit is to go below a neighbour (memory.max below memory.low) the
@@ -101,7 +103,7 @@ func (g Group) HolderFD() (int, error) { return openPath(g.holder()) }
 // LeafFD opens the container's leaf for clone3(2) CLONE_INTO_CGROUP; the caller closes it. The clone fails with EAGAIN when
 // pids.max is reached, EBUSY when something inside has made children with controllers there, EACCES when the cloning
 // process is outside of the tree.
-func (g Group) LeafFD() (int, error) { return openPath(g.container()) }
+func (g Group) LeafFD() (int, error) { return openPath(g.Container()) }
 
 func openPath(dir string) (int, error) {
 	fd, err := syscall.Open(dir, sys.OPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)

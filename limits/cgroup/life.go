@@ -15,30 +15,30 @@ import (
 
 // Freeze stops every process of the container and returns when all are stopped; the holder goes on (cgroup.freeze, Linux 5.2).
 func (g Group) Freeze(ctx context.Context) error {
-	if err := write(g.container(), "cgroup.freeze", "1"); err != nil {
+	if err := write(g.Container(), "cgroup.freeze", "1"); err != nil {
 		return err
 	}
-	return g.await(ctx, g.container(), "frozen", 1)
+	return g.await(ctx, g.Container(), "frozen", 1)
 }
 
 // Thaw lets the container go on.
-func (g Group) Thaw() error { return write(g.container(), "cgroup.freeze", "0") }
+func (g Group) Thaw() error { return write(g.Container(), "cgroup.freeze", "0") }
 
 // Frozen tells whether the container is stopped by Freeze.
 func (g Group) Frozen() (bool, error) {
-	n, err := keyed(g.container(), "cgroup.events", "frozen")
+	n, err := keyed(g.Container(), "cgroup.events", "frozen")
 	return n == 1, err
 }
 
 // Kill ends every process of the container, frozen or not, and no holder; it does not wait. Before Linux 5.14 there is no
 // cgroup.kill: then each process is killed in turn until a pass finds none.
 func (g Group) Kill() error {
-	err := write(g.container(), "cgroup.kill", "1")
+	err := write(g.Container(), "cgroup.kill", "1")
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for range 100 {
-		pids, err := procs(g.container())
+		pids, err := procs(g.Container())
 		if err != nil || len(pids) == 0 {
 			return err
 		}
@@ -46,7 +46,7 @@ func (g Group) Kill() error {
 			syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
 		}
 	}
-	return fmt.Errorf("killing all in %q: new processes appear as fast", g.container())
+	return fmt.Errorf("killing all in %q: new processes appear as fast", g.Container())
 }
 
 // Populated tells whether a process, holders included, lives in the group.
@@ -122,7 +122,7 @@ func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(e
 // Procs returns the container's processes, also those in groups it has made itself.
 func (g Group) Procs() ([]int, error) {
 	var all []int
-	err := filepath.WalkDir(g.container(), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(g.Container(), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return err
 		}

@@ -31,7 +31,7 @@ type Has struct{ CPU, Memory, IO, Pids bool }
 // Usage reads the files of the container's leaf. A file that is absent is a controller that is not there, not an error;
 // only a group that is gone is (fs.ErrNotExist).
 func (g Group) Usage() (Usage, error) {
-	dir := g.container()
+	dir := g.Container()
 	if _, err := os.Stat(dir); err != nil {
 		return Usage{}, err
 	}
