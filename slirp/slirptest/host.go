@@ -59,11 +59,10 @@ func build() (*world, error) {
 			return nil, err
 		}
 	}
-	ping := "1 0"
-	if os.Getenv("MOSS_TEST_PING") != "closed" {
-		ping = "0 0"
+	if os.Getenv("MOSS_TEST_PING") == "closed" {
+		return w, nil // as in every new namespace
 	}
-	return w, os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte(ping), 0)
+	return w, os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 0"), 0)
 }
 
 // live is the world's thread.

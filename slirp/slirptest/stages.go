@@ -85,13 +85,14 @@ func maps(own int, file string) []syscall.SysProcIDMap {
 	if err != nil {
 		return single
 	}
-	size := 0
+	var l []syscall.SysProcIDMap // line by line: an extent must not cross the parent's (user_namespaces(7))
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
-		n, _ := strconv.Atoi(f[2])
-		size += n
+		first, _ := strconv.Atoi(f[0])
+		size, _ := strconv.Atoi(f[2])
+		l = append(l, syscall.SysProcIDMap{ContainerID: first, HostID: first, Size: size})
 	}
-	return []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: size}}
+	return l
 }
 
 // missing reports an absent precondition as the process's exit code.

@@ -3,6 +3,7 @@ package switchd_test
 import (
 	"context"
 	"encoding/json"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,28 +95,55 @@ func (l *lab) client(t testing.TB) *switchd.Client {
 // Attach makes lab a slirptest.Network.
 func (l *lab) Attach(t testing.TB, b *slirptest.Box, name string, ports ...string) slirp.Endpoint {
 	t.Helper()
-	c := l.client(t)
-	defer c.Close()
-	cfg := slirp.EndpointConfig{Container: b.ID, Name: name, Interface: "eth0"}
-	for _, p := range ports {
-		specs, err := slirp.ParsePort(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Ports = append(cfg.Ports, specs...)
-	}
-	e, err := c.Attach(l.network, cfg, b.NetNS, b.Pidfd)
+	e, err := l.attach(t, l.network, b, slirp.EndpointConfig{Name: name, Interface: "eth0", Ports: specs(t, ports...)})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return e
+}
+
+func (l *lab) attach(t testing.TB, n slirp.Network, b *slirptest.Box, cfg slirp.EndpointConfig) (slirp.Endpoint, error) {
+	t.Helper()
+	c := l.client(t)
+	defer c.Close()
+	cfg.Container = b.ID
+	e, err := c.Attach(n, cfg, b.NetNS, b.Pidfd)
+	if err != nil {
+		return e, err
 	}
 	t.Cleanup(func() {
 		c := l.client(t)
 		defer c.Close()
-		if err := c.Detach(b.ID, ""); err != nil {
+		if err := c.Detach(b.ID, n.ID); err != nil {
 			t.Errorf("detaching: %v", err)
 		}
 	})
-	return e
+	return e, nil
+}
+
+func specs(t testing.TB, ports ...string) (l []slirp.PortSpec) {
+	t.Helper()
+	for _, p := range ports {
+		s, err := slirp.ParsePort(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l = append(l, s...)
+	}
+	return l
+}
+
+// another is a second network of the lab's.
+func (l *lab) another(t testing.TB, n slirp.Network) slirp.Network {
+	t.Helper()
+	n.Version, n.ID, n.Driver = slirp.Version, slirp.NewID(), slirp.DriverBridge
+	if n.Name == "" {
+		n.Name = "other"
+	}
+	if err := n.Complete([]netip.Prefix{l.network.Subnets[0].Subnet}); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 var relayTraits = slirptest.Traits{Peers: true, Source: true, IPv6: true, Ping: true, Truthful: true, Silent: true, Live: true}

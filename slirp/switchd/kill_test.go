@@ -1,0 +1,163 @@
+package switchd_test
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/switchd"
+)
+
+// probe makes a new connection again and again and remembers what failed and the longest gap.
+type probe struct {
+	failed []error
+	gap    time.Duration
+	count  int
+}
+
+func (p *probe) run(until time.Time, try func() error) {
+	last := time.Now()
+	for time.Now().Before(until) {
+		if err := try(); err != nil {
+			p.failed = append(p.failed, err)
+		}
+		p.count++
+		p.gap = max(p.gap, time.Since(last))
+		last = time.Now()
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (p *probe) report(t *testing.T, what string, limit time.Duration) {
+	t.Helper()
+	t.Logf("%s: %d connections, %d failed, longest gap %v", what, p.count, len(p.failed), p.gap)
+	if len(p.failed) > 0 {
+		t.Errorf("%s: %d of %d failed: %v", what, len(p.failed), p.count, p.failed[0])
+	}
+	if p.gap > limit {
+		t.Errorf("%s: gap of %v", what, p.gap)
+	}
+}
+
+// TestKillTheSwitch kills the switch three times under load, five containers attached: no new connection fails in either
+// direction, containers do not notice between each other, addresses and ports stay.
+func TestKillTheSwitch(t *testing.T) {
+	l := newLab(t, switchd.Config{})
+	var boxes []*slirptest.Box
+	for i := range 5 {
+		b := slirptest.NewBox(t)
+		boxes = append(boxes, b)
+		l.Attach(t, b, fmt.Sprintf("c%d", i), fmt.Sprintf("%d:80", 18080+i))
+		greeter(t, b, 80, "hi")
+	}
+	stream := newStream(t, boxes[0], boxes[1])
+	until := time.Now().Add(3 * time.Second)
+	var in, out, between probe
+	var wg sync.WaitGroup
+	wg.Go(func() { in.run(until, func() error { return greets("127.0.0.1:18082") }) })
+	wg.Go(func() {
+		boxes[3].Do(t, func() error {
+			out.run(until, func() error { return dialPatiently(slirptest.WorldAddr + ":7") })
+			return nil
+		})
+	})
+	wg.Go(func() { between.run(until, stream) })
+	for range 3 {
+		time.Sleep(700 * time.Millisecond)
+		l.cmd.Process.Kill()
+		l.cmd.Wait()
+		l.start(t)
+	}
+	wg.Wait()
+	in.report(t, "in", 400*time.Millisecond)
+	out.report(t, "out", 400*time.Millisecond)
+	between.report(t, "between containers", 200*time.Millisecond)
+	c := l.client(t)
+	defer c.Close()
+	if list, err := c.List(); len(list) != 5 || err != nil {
+		t.Errorf("endpoints after all: %v, %v", list, err)
+	}
+	for i := range boxes {
+		wantGreeting(t, fmt.Sprintf("127.0.0.1:%d", 18080+i), "hi")
+	}
+	boxes[4].Do(t, func() error { return dial(slirptest.WorldAddr + ":7") })
+}
+
+func greets(to string) error {
+	got, err := greeting(to)
+	if got == "" && err != nil { // the byte that was under way dies with the switch; the connection was made
+		var op *net.OpError
+		if ok := asOp(err, &op); ok && op.Op == "read" {
+			return nil
+		}
+	}
+	return err
+}
+
+func asOp(err error, op **net.OpError) bool {
+	o, ok := err.(*net.OpError)
+	*op = o
+	return ok
+}
+
+func dialPatiently(to string) error {
+	c, err := net.DialTimeout("tcp", to, 3*time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return err
+}
+
+// newStream is a connection between two boxes that carries a byte each way at each call.
+func newStream(t *testing.T, from, to *slirptest.Box) func() error {
+	t.Helper()
+	var addr string
+	to.Do(t, func() error {
+		l, err := net.Listen("tcp", ":7777")
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { l.Close() })
+		ifi, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		as, err := ifi.Addrs()
+		if err != nil {
+			return err
+		}
+		addr = as[0].(*net.IPNet).IP.String() + ":7777"
+		go func() {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b := make([]byte, 1)
+			for {
+				if _, err := c.Read(b); err != nil {
+					return
+				}
+				c.Write(b)
+			}
+		}()
+		return nil
+	})
+	var c net.Conn
+	from.Do(t, func() (err error) { c, err = net.DialTimeout("tcp", addr, time.Second); return err })
+	if c == nil {
+		t.FailNow()
+	}
+	t.Cleanup(func() { c.Close() })
+	return func() error {
+		c.SetDeadline(time.Now().Add(time.Second))
+		b := []byte{1}
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+		_, err := c.Read(b)
+		return err
+	}
+}
