@@ -38,17 +38,24 @@ func (p *planner) memoryLimit() {
 		return
 	}
 	p.Watch.Memory = int64(p.limits.Memory)
-	p.Rlimits = append(p.Rlimits, fuse(int64(p.limits.Memory)))
+	p.Rlimits = append(p.Rlimits, Rlimit{Resource: RlimitData, Soft: fuse(int64(p.limits.Memory)), Hard: p.most("data")})
 	p.weak("memory", "--memory", ByWatchdog, "memory limit is watched by moss, not by the kernel")
 }
 
 // fuse stops one process that allocates faster than the watchdog measures. RLIMIT_DATA counts address space a process may
 // write to privately (Linux 4.7), touched or not; thread stacks and arenas make that several times what is used, so the
-// fuse lies far above the limit.
-func fuse(memory int64) Rlimit {
+// fuse lies far above the limit. It is a soft limit, since a hard one could not be raised by moss update.
+func fuse(memory int64) uint64 {
 	const slack = 2 << 30
-	n := uint64(4*memory + slack)
-	return Rlimit{Resource: RlimitData, Soft: n, Hard: n}
+	return uint64(4*memory + slack)
+}
+
+// most is the highest hard limit this account may set.
+func (p *planner) most(name string) uint64 {
+	if most, known := p.facts.Rlimits[name]; known {
+		return most
+	}
+	return math.MaxUint64
 }
 
 func (p *planner) swap() {
@@ -178,21 +185,20 @@ func (p *planner) ulimits() {
 
 func (p *planner) ulimit(u Ulimit) {
 	r := Rlimit{Resource: RlimitNumbers()[u.Name], Soft: unlimited(u.Soft), Hard: unlimited(u.Hard)}
-	most, known := p.facts.Rlimits[u.Name]
-	if !known {
-		most = math.MaxUint64
-	}
 	if _, lowered := p.Enforced["ulimits"]; !lowered {
 		p.by("ulimits", ByRlimit)
 	}
-	if r.Hard > most {
+	if most := p.most(u.Name); r.Hard > most {
 		r.Soft, r.Hard = min(r.Soft, most), most
 		p.weak("ulimits", "--ulimit "+u.Name, ByRlimit, fmt.Sprintf("ulimit %s is lowered to %d, which is all your account may have", u.Name, most))
 	}
-	p.Rlimits = slices.DeleteFunc(p.Rlimits, func(old Rlimit) bool { return old.Resource == r.Resource && old.Hard >= r.Hard })
-	if !slices.ContainsFunc(p.Rlimits, func(old Rlimit) bool { return old.Resource == r.Resource }) {
+	i := slices.IndexFunc(p.Rlimits, func(old Rlimit) bool { return old.Resource == r.Resource })
+	if i < 0 {
 		p.Rlimits = append(p.Rlimits, r)
+		return
 	}
+	r.Soft = min(r.Soft, p.Rlimits[i].Soft) // the fuse
+	p.Rlimits[i] = r
 }
 
 // unlimited turns -1 into RLIM_INFINITY.

@@ -3,6 +3,7 @@ package limits
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -32,6 +33,9 @@ type Limits struct {
 	Ulimits Ulimits `json:"ulimits,omitempty"`
 	Storage Storage `json:"storage,omitzero"`
 }
+
+// Empty tells whether nothing is asked for.
+func (l Limits) Empty() bool { return reflect.ValueOf(l).IsZero() }
 
 // SwapTotal is the bound on memory and swap together that docker derives: twice the memory where only that is given.
 // -1 is no limit, 0 is not set.

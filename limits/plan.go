@@ -1,7 +1,5 @@
 package limits
 
-import "maps"
-
 // Mechanism is what carries a limit; inspect shows it as .Moss.Enforced.NAME.
 type Mechanism string
 
@@ -69,17 +67,13 @@ func Decide(facts Facts, l Limits) Plan {
 	return p.Plan
 }
 
-// Redecide is Decide for a running container: what is fixed at birth (rlimits, the storage) keeps the old plan's values, and
-// Late is set when the user's change needs a restart to take effect.
-func Redecide(facts Facts, l Limits, old Plan) Plan {
-	p := Decide(facts, l)
+// Keeping is the plan of a changed container that runs: what was fixed at birth stays as the old plan had it, and Late is
+// set when that makes the change wait for the next start.
+func (p Plan) Keeping(old Plan) Plan {
 	p.Late = p.Nproc != old.Nproc
-	p.Nproc, p.Rlimits, p.Upper = old.Nproc, old.Rlimits, old.Upper
+	p.Nproc, p.Upper = old.Nproc, old.Upper
 	return p
 }
-
-// Same tells whether two plans would set the same mechanisms.
-func (p Plan) Same(other Plan) bool { return maps.Equal(p.Enforced, other.Enforced) }
 
 type planner struct {
 	Plan

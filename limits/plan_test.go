@@ -76,7 +76,7 @@ func TestDecideWithNothing(t *testing.T) {
 	if len(p.Values) != 0 || p.Nproc != 20 || p.Watch.Memory != 100<<20 || p.Duty != OneCPU/2 || p.Nice != 4 || !p.Autogroup {
 		t.Errorf("plan %+v", p)
 	}
-	if i := slices.IndexFunc(p.Rlimits, func(r Rlimit) bool { return r.Resource == RlimitData }); i < 0 || p.Rlimits[i].Hard <= 100<<20 {
+	if i := slices.IndexFunc(p.Rlimits, func(r Rlimit) bool { return r.Resource == RlimitData }); i < 0 || p.Rlimits[i].Soft <= 100<<20 {
 		t.Errorf("rlimits %v", p.Rlimits)
 	}
 }
@@ -99,7 +99,7 @@ func TestDecideDetails(t *testing.T) {
 	weaker := none
 	weaker.Userns, weaker.Filter = false, false
 	tight := none
-	tight.Rlimits = map[string]uint64{"nofile": 150}
+	tight.Rlimits = map[string]uint64{"nofile": 150, "data": 1 << 40}
 	for _, c := range []struct {
 		name   string
 		facts  Facts
@@ -119,7 +119,8 @@ func TestDecideDetails(t *testing.T) {
 		{"ulimit above the own", tight, Limits{Ulimits: Ulimits{{"nofile", 100, 200}}}, func(p Plan) bool { return p.Rlimits[0] == Rlimit{7, 100, 150} && len(p.Weak) == 1 }},
 		{"ulimit unlimited", none, Limits{Ulimits: Ulimits{{"core", -1, -1}}}, func(p Plan) bool { return p.Rlimits[0] == Rlimit{4, ^uint64(0), ^uint64(0)} }},
 		{"own data limit below the fuse", none, Limits{Memory: 64 << 20, Ulimits: Ulimits{{"data", 1 << 20, 1 << 20}}}, func(p Plan) bool { return reflect.DeepEqual(p.Rlimits, []Rlimit{{RlimitData, 1 << 20, 1 << 20}}) }},
-		{"own data limit above the fuse", none, Limits{Memory: 64 << 20, Ulimits: Ulimits{{"data", -1, -1}}}, func(p Plan) bool { return len(p.Rlimits) == 1 && p.Rlimits[0] == fuse(64<<20) }},
+		{"own data limit above the fuse", none, Limits{Memory: 64 << 20, Ulimits: Ulimits{{"data", -1, -1}}}, func(p Plan) bool { return len(p.Rlimits) == 1 && p.Rlimits[0].Soft == fuse(64<<20) }},
+		{"fuse within the own limit", tight, Limits{Memory: 64 << 20}, func(p Plan) bool { return p.Rlimits[0] == Rlimit{RlimitData, fuse(64 << 20), 1 << 40} }},
 		{"hard storage", none, Limits{Storage: Storage{Size: 1, Tmpfs: true}}, func(p Plan) bool { return p.Enforced["storage"] == ByTmpfs && len(p.Weak) == 0 }},
 		{"nothing asked", none, Limits{}, func(p Plan) bool { return len(p.Enforced) == 0 && len(p.Weak) == 0 }},
 	} {
@@ -158,14 +159,14 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-func TestRedecideKeepsWhatBirthFixed(t *testing.T) {
+func TestKeepingWhatBirthFixed(t *testing.T) {
 	f := hostV2()
 	old := Decide(f, Limits{Memory: 64 << 20, Pids: 20})
-	p := Redecide(f, Limits{Memory: 128 << 20, Pids: 20}, old)
-	if p.Late || p.Watch.Memory != 128<<20 || !reflect.DeepEqual(p.Rlimits, old.Rlimits) {
+	p := Decide(f, Limits{Memory: 128 << 20, Pids: 20}).Keeping(old)
+	if p.Late || p.Watch.Memory != 128<<20 || p.Nproc != 20 {
 		t.Errorf("memory: %+v", p)
 	}
-	if p := Redecide(f, Limits{Memory: 64 << 20, Pids: 30}, old); !p.Late || p.Nproc != 20 {
+	if p := Decide(f, Limits{Memory: 64 << 20, Pids: 30}).Keeping(old); !p.Late || p.Nproc != 20 {
 		t.Errorf("pids: %+v", p)
 	}
 }

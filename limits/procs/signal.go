@@ -73,6 +73,13 @@ func Continue(held []Handle) {
 	}
 }
 
+// Forget gives up the handles and leaves their processes stopped.
+func Forget(held []Handle) {
+	for _, h := range held {
+		h.Close()
+	}
+}
+
 // ContinueAll lets every process go on, for a successor that does not know who was stopped by whom. It asks those that seem
 // to run too: a stop may be on its way to them.
 func (s *Set) ContinueAll() {

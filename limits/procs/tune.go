@@ -3,7 +3,6 @@ package procs
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,8 +22,7 @@ func Host(hostPid int) ([]int, error) {
 	return s.Pids()
 }
 
-// SetAffinity binds every thread of the container to the CPUs; new threads inherit it. Threads that appear meanwhile are
-// caught by a second pass.
+// SetAffinity binds every thread of the container to the CPUs; new threads inherit it.
 func SetAffinity(hostPid int, cpus []int) error {
 	return eachThread(hostPid, func(tid int) error { return sys.SetAffinity(tid, cpus) })
 }
@@ -34,6 +32,21 @@ func SetNice(hostPid, nice int) error {
 	return eachThread(hostPid, func(tid int) error {
 		if err := syscall.Setpriority(syscall.PRIO_PROCESS, tid, nice); err != nil {
 			return fmt.Errorf("setting nice value of thread %d: %w", tid, err)
+		}
+		return nil
+	})
+}
+
+// SetRlimit sets a soft limit of every process of the container, up to the hard one of each.
+func SetRlimit(hostPid, resource int, soft uint64) error {
+	return each(hostPid, func(pid int) error {
+		r, err := sys.Prlimit(pid, resource, nil)
+		if err == nil {
+			r.Cur = min(soft, r.Max)
+			_, err = sys.Prlimit(pid, resource, &r)
+		}
+		if err != nil {
+			return fmt.Errorf("setting resource limit of process %d: %w", pid, err)
 		}
 		return nil
 	})
@@ -62,21 +75,31 @@ func Mask(cpus []int) []uint64 {
 	return mask
 }
 
-func eachThread(hostPid int, do func(tid int) error) error {
+// each calls do for each process, twice, since some are born while the first pass goes on. Those that end are no error.
+func each(hostPid int, do func(pid int) error) error {
 	for range 2 {
 		pids, err := Host(hostPid)
 		if err != nil {
 			return err
 		}
 		for _, pid := range pids {
-			tasks, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
-			for _, task := range tasks {
-				tid, _ := strconv.Atoi(task.Name())
-				if err := do(tid); err != nil && !errors.Is(err, syscall.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
+			if err := do(pid); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+func eachThread(hostPid int, do func(tid int) error) error {
+	return each(hostPid, func(pid int) error {
+		tasks, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
+		for _, task := range tasks {
+			tid, _ := strconv.Atoi(task.Name())
+			if err := do(tid); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return err
+			}
+		}
+		return nil
+	})
 }

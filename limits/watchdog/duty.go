@@ -3,6 +3,7 @@ package watchdog
 import (
 	"context"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,8 @@ const period = 100 * time.Millisecond
 type Duty struct {
 	set    *procs.Set
 	limit  atomic.Int64 // limits.CPUs
-	paused atomic.Bool
+	mu     sync.Mutex   // held while the container is stopped
+	paused bool
 }
 
 // NewDuty takes over the set and closes it at the end of Run.
@@ -32,16 +34,22 @@ func NewDuty(set *procs.Set, limit limits.CPUs) *Duty {
 // SetLimit changes the limit of a running duty cycle, 0 takes it away; any goroutine may call it.
 func (d *Duty) SetLimit(limit limits.CPUs) { d.limit.Store(int64(limit)) }
 
-// SetPaused keeps the cycle away from a container that the user has paused. After it returns, wait one period before
-// stopping the processes.
-func (d *Duty) SetPaused(paused bool) { d.paused.Store(paused) }
+// SetPaused keeps the cycle away from a container that the user has paused; when it returns, the cycle holds nothing. It may
+// block for a period.
+func (d *Duty) SetPaused(paused bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.paused = paused
+}
 
 // Run continues what a predecessor may have left stopped and then bounds until the context is done or the container ends.
 func (d *Duty) Run(ctx context.Context) {
 	defer d.set.Close()
-	if !d.paused.Load() {
+	d.mu.Lock()
+	if !d.paused {
 		d.set.ContinueAll()
 	}
+	d.mu.Unlock()
 	account := account{at: time.Now()}
 	for {
 		used, n := d.used()
@@ -50,23 +58,27 @@ func (d *Duty) Run(ctx context.Context) {
 		}
 		now := time.Now()
 		debt := account.charge(limits.CPUs(d.limit.Load()), used, now)
-		if debt > 0 && !d.paused.Load() {
-			if !d.hold(ctx, debt) {
-				return
-			}
-			continue
+		wait := account.wait()
+		if debt > 0 && d.hold(ctx, debt) {
+			wait = 0 // part of the debt may be left
 		}
-		if !sleep(ctx, account.wait()) {
+		if !sleep(ctx, wait) {
 			return
 		}
 	}
 }
 
-// hold stops the container for a time; it continues it even when the context ends meanwhile.
+// hold stops the container for a time, unless it is paused; it continues it even when the context ends meanwhile.
 func (d *Duty) hold(ctx context.Context, debt time.Duration) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.paused {
+		return false
+	}
 	held := d.set.Stop()
 	defer procs.Continue(held)
-	return sleep(ctx, debt)
+	sleep(ctx, debt)
+	return true
 }
 
 // used sums the CPU time of all processes and counts them.

@@ -1,0 +1,212 @@
+package warden
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/moss-sandbox/moss/limits"
+	"github.com/moss-sandbox/moss/limits/cgroup"
+	"github.com/moss-sandbox/moss/limits/delegate"
+	"github.com/moss-sandbox/moss/limits/host"
+	"github.com/moss-sandbox/moss/limits/procs"
+	"github.com/moss-sandbox/moss/limits/watchdog"
+)
+
+// Config says whose limits are carried and how.
+type Config struct {
+	ID       string // names the cgroup
+	Limits   limits.Limits
+	Budget   limits.Budget // bounds each container where no cgroup bounds the sum
+	NoFilter bool          // the container runs without moss's filter, so affinity can be undone inside
+	NoUserns bool          // the container shares a user namespace, so RLIMIT_NPROC cannot count it alone
+	Strict   bool          // a weaker mechanism is an error
+	Shared   bool          // its pid namespace is not its own
+	OOM      func()        // called at most once, from any goroutine, when the watchdog kills; nil for none
+}
+
+// State is what a successor needs, recorded in the container's state.
+type State struct {
+	Rung   limits.Rung   `json:"rung"`
+	Group  *cgroup.Group `json:"group,omitempty"`
+	Limits limits.Limits `json:"limits"`
+	Plan   limits.Plan   `json:"plan"`
+	OOM    bool          `json:"oom,omitempty"` // the watchdog has killed
+	Paused bool          `json:"paused,omitempty"`
+}
+
+// Warden carries the limits of one container. Its methods may be called from any goroutine.
+type Warden struct {
+	config Config
+	place  delegate.Place
+	oom    atomic.Bool
+
+	mu     sync.Mutex
+	state  State
+	pid    int // of the container's first process on the host, 0 before Born
+	memory *watchdog.Memory
+	duty   *watchdog.Duty
+	held   []procs.Handle // stopped by Pause where nothing freezes
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+}
+
+// New validates the limits, decides how each is carried and makes the cgroup. Errors are the user's (dockerd's words, or
+// *limits.StrictError), or the host's; nothing is left of a failed one.
+func New(place delegate.Place, c Config) (*Warden, error) {
+	w := &Warden{config: c, place: place, stop: func() {}}
+	plan, err := w.decide(c.Limits)
+	if err != nil {
+		return nil, err
+	}
+	w.state = State{Rung: place.Rung, Limits: c.Limits, Plan: plan}
+	if place.Rung != limits.RungScope && place.Rung != limits.RungOwn {
+		return w, nil
+	}
+	group, err := place.Tree.Create(c.ID, plan.Values)
+	if err != nil {
+		return nil, explain(err)
+	}
+	w.state.Group = &group
+	return w, nil
+}
+
+// Adopt continues with what a predecessor has recorded; Born starts the watching anew.
+func Adopt(place delegate.Place, c Config, s State) *Warden {
+	c.Limits = s.Limits
+	w := &Warden{config: c, place: place, state: s, stop: func() {}}
+	w.oom.Store(s.OOM)
+	return w
+}
+
+// facts are those of the place, as far as they hold for this container.
+func (w *Warden) facts(l limits.Limits) (limits.Facts, error) {
+	facts, err := host.Facts(w.place, l)
+	facts.Filter, facts.Userns = !w.config.NoFilter, !w.config.NoUserns
+	return facts, err
+}
+
+// decide reads facts only when something is asked for: most containers ask for nothing, and their start waits for it.
+func (w *Warden) decide(l limits.Limits) (limits.Plan, error) {
+	if l.Empty() && (w.place.Rung == limits.RungScope || w.config.Budget == limits.Budget{}) {
+		return limits.Plan{}, nil
+	}
+	facts, err := w.facts(l)
+	if err != nil {
+		return limits.Plan{}, err
+	}
+	if err := l.Validate(facts); err != nil {
+		return limits.Plan{}, err
+	}
+	plan := limits.Decide(facts, l)
+	if err := limits.Strict(plan.Weak); err != nil && w.config.Strict {
+		return limits.Plan{}, err
+	}
+	if w.place.Rung == limits.RungScope { // the manager bounds the sum
+		return plan, nil
+	}
+	bounded := limits.Decide(facts, w.config.Budget.Bound(l))
+	bounded.Weak = plan.Weak // nobody has asked for the rest
+	return bounded, nil
+}
+
+// State returns what has to be recorded; ask again after Update, Pause and an OOM.
+func (w *Warden) State() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.state
+	s.OOM = w.oom.Load()
+	return s
+}
+
+// Plan is what the birth list has to do, and what inspect shows as .Moss.Enforced.
+func (w *Warden) Plan() limits.Plan { return w.State().Plan }
+
+// Leaves opens the cgroups for clone3(2) CLONE_INTO_CGROUP: holders are born in the first, everything of the container
+// (birth, exec, health checks) in the second. Both are -1 where there is no cgroup. The caller closes them.
+func (w *Warden) Leaves() (holder, container int, err error) {
+	group := w.State().Group
+	if group == nil {
+		return -1, -1, nil
+	}
+	holder, err = group.HolderFD()
+	if err != nil {
+		return -1, -1, err
+	}
+	container, err = group.LeafFD()
+	if err != nil {
+		syscall.Close(holder)
+		return -1, -1, err
+	}
+	return holder, container, nil
+}
+
+// OOMKilled tells whether anything in the container was killed for want of memory. Ask before Remove.
+func (w *Warden) OOMKilled() bool {
+	if group := w.State().Group; group != nil {
+		if n, err := group.OOMKills(); err == nil && n > 0 {
+			return true
+		}
+	}
+	return w.oom.Load()
+}
+
+// Kill ends everything in the container at once, paused or not, but for the holders. Without a cgroup only what the pid
+// namespace holds can be found, and killing its first process does that.
+func (w *Warden) Kill() error {
+	w.mu.Lock()
+	group, pid := w.state.Group, w.pid
+	w.mu.Unlock()
+	switch {
+	case group != nil:
+		return group.Kill()
+	case pid == 0:
+		return nil
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// Remove ends the watching and removes the cgroup, waiting for its last process until the context ends.
+func (w *Warden) Remove(ctx context.Context) error {
+	w.Leave()
+	if group := w.State().Group; group != nil {
+		return group.Remove(ctx)
+	}
+	return nil
+}
+
+// Leave ends the watching and leaves the container and its cgroup as they are, for a hand-over. A container that the duty
+// cycle holds is continued.
+func (w *Warden) Leave() {
+	w.mu.Lock()
+	stop := w.stop
+	w.mu.Unlock()
+	stop()
+	w.ended.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	procs.Forget(w.held)
+	w.held = nil
+}
+
+// explain adds a hint to errors of making a cgroup whose cause a user can remove.
+func explain(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return &inUseError{err}
+	}
+	return err
+}
+
+type inUseError struct{ error }
+
+func (e *inUseError) Unwrap() error { return e.error }
+
+func (e *inUseError) Hints() []string {
+	return []string{"processes of the container's last run are still there; moss kill ends them"}
+}
