@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -177,6 +178,25 @@ func TestKernelSwitchesAreClosed(t *testing.T) {
 		}
 		if open == 0 {
 			t.Error("control: in a weak sandbox nothing of /proc/sys opens either")
+		}
+	})
+}
+
+// Docker's limit of open files, whatever moss raised its own to; a shell reports, since Go programs raise theirs.
+func TestResourceLimits(t *testing.T) {
+	each(t, func(t *testing.T, s *stage) {
+		report := []string{s.root, "sh", "-c", "ulimit -n; ulimit -Hn; ulimit -c; ulimit -Hc"}
+		var soft, hard, core, hardCore int
+		out := s.Moss(append([]string{"run", "--rm", "--network=none"}, report...)...).OK(t)
+		if _, err := fmt.Sscan(out, &soft, &hard, &core, &hardCore); err != nil {
+			t.Fatalf("%q: %v", out, err)
+		}
+		if soft != min(1024, hard) || hard > 524288 || core != 0 {
+			t.Errorf("open files %d:%d, core files %d:%d", soft, hard, core, hardCore)
+		}
+		control := s.Moss(append([]string{"run", "--rm", "--network=none", "--ulimit", "nofile=77:88"}, report...)...).OK(t)
+		if !strings.HasPrefix(control, "77\n88\n") {
+			t.Errorf("control: --ulimit nofile=77:88: %q", control)
 		}
 	})
 }

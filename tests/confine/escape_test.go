@@ -72,13 +72,12 @@ func TestFilesOfTheHostAreOutOfReach(t *testing.T) {
 func TestWorkingDirectoryCannotBeADescriptor(t *testing.T) {
 	each(t, func(t *testing.T, s *stage) {
 		file := s.canary(t)
-		for fd := range 40 {
-			for _, dir := range []string{fmt.Sprintf("/proc/self/fd/%d", fd), fmt.Sprintf("/proc/self/fd/%d/..", fd), fmt.Sprintf("/dev/fd/%d", fd)} {
+		for fd := range 26 {
+			for _, dir := range []string{fmt.Sprintf("/proc/self/fd/%d/..", fd), fmt.Sprintf("/dev/fd/%d", fd)} {
 				cmd := s.Command("moss", "run", "--rm", "--network=none", "-w", dir, filepath.Join(s.Work, "root"), "/probe", "reach", token, file, "/"+filepath.Base(file))
 				cmd.Dir = filepath.Dir(file)
-				r := s.Do(cmd)
-				if r.Code == 0 && strings.TrimSpace(r.Stdout) != "[]" {
-					t.Errorf("-w %s: %s", dir, r)
+				if r := s.Do(cmd); r.Code == 0 && strings.TrimSpace(r.Stdout) != "[]" {
+					t.Errorf("-w %s: %.300s", dir, r)
 				}
 			}
 		}

@@ -17,9 +17,11 @@ var (
 		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware",
 		"/sys/devices/virtual/powercap",
 	}
-	readOnlyPaths = []string{
-		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern",
-		"/proc/sys/kernel/modprobe", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/fs/binfmt_misc", "/sys/kernel", "/sys/fs/cgroup",
+	readOnlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+	switches      = []string{
+		"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/net/ipv4/ip_forward",
+		"/proc/sys/fs/binfmt_misc/register", "/proc/sys/vm/overcommit_memory", "/sys/kernel/uevent_helper",
+		"/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/release_agent", "/sys/power/state",
 	}
 	nodes = map[string]string{
 		"/dev/null": "1:3", "/dev/zero": "1:5", "/dev/full": "1:7", "/dev/random": "1:8", "/dev/urandom": "1:9",
@@ -40,7 +42,7 @@ func throttlePaths() (all []string) {
 }
 
 func watchedPaths() []string {
-	return slices.Concat(maskedPaths, readOnlyPaths, throttlePaths(), files, []string{"/", "/proc", "/dev/shm", "/dev/core"})
+	return slices.Concat(maskedPaths, readOnlyPaths, switches, throttlePaths(), files, []string{"/", "/proc", "/dev/shm", "/dev/core"})
 }
 
 // hidden tells whether nothing of a path can be read: it is absent, the null device, or an empty directory nobody can write.
@@ -74,11 +76,17 @@ func throttle(_ *viewer, s sight.Sight) string {
 	return ""
 }
 
-// readOnly wants EROFS, which no capability overcomes, or a path that is not there.
+// readOnly wants the paths to be mounted read-only, which no capability overcomes, and the switches below not to open.
 func readOnly(_ *viewer, s sight.Sight) string {
 	for _, path := range readOnlyPaths {
-		if p := s.Paths[path]; p.Write != "EROFS" && p.Err != "ENOENT" {
-			return fmt.Sprintf("%s opens for writing with %q", path, p.Write)
+		m, _ := top(s, path)
+		if s.Paths[path].Err != "ENOENT" && !slices.Contains(m.Options, "ro") {
+			return fmt.Sprintf("%s is mounted with %v", path, m.Options)
+		}
+	}
+	for _, path := range switches {
+		if s.Paths[path].Write == "ok" {
+			return path + " opens for writing"
 		}
 	}
 	return ""
@@ -149,7 +157,8 @@ func rootMount(_ *viewer, s sight.Sight) string {
 
 func noOtherMounts(_ *viewer, s sight.Sight) string {
 	known := slices.Concat(maskedPaths, readOnlyPaths, throttlePaths(), files, []string{
-		"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console",
+		"/", "/proc", "/sys", "/sys/fs/cgroup", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console",
+		"/dev/moss-apt.conf",
 	})
 	for _, m := range s.Mounts {
 		if _, node := nodes[m.Target]; !node && !slices.Contains(known, m.Target) {
@@ -176,7 +185,7 @@ func noOtherDevices(_ *viewer, s sight.Sight) string {
 		_, node := nodes[path]
 		_, link := links[path]
 		directory := slices.Contains([]string{"/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"}, path)
-		if !node && !link && !directory {
+		if !node && !link && !directory && path != "/dev/moss-apt.conf" {
 			return fmt.Sprintf("%s is %s %s %s", path, p.Mode, p.Rdev, p.Link)
 		}
 	}

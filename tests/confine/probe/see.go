@@ -255,13 +255,19 @@ func writable(roots ...string) []string {
 			if err != nil || d.IsDir() && ofProcess(path) {
 				return fs.SkipDir
 			}
-			if d.Type().IsRegular() && openForWriting(path) == "ok" {
+			if d.Type().IsRegular() && !masked(path) && openForWriting(path) == "ok" {
 				found = append(found, path)
 			}
 			return nil
 		})
 	}
 	return found
+}
+
+// masked tells whether something that is no file lies over a file: a directory's list shows what is below.
+func masked(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || !info.Mode().IsRegular()
 }
 
 func ofProcess(path string) bool {

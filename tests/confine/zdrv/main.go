@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -33,23 +34,56 @@ func main() {
 		return
 	}
 	var o engine.Create
+	flag := flag.NewFlagSet("run", flag.ExitOnError)
 	flag.StringVar(&o.Dir, "w", "", "")
 	flag.StringVar(&o.User, "u", "", "")
 	flag.BoolVar(&o.Privileged, "privileged", false, "")
-	flag.BoolVar(&o.Seccomp.Unconfined, "unconfined", false, "")
+	flag.Bool("rm", false, "")
 	flag.BoolVar(&o.TTY, "t", false, "")
-	caps := flag.String("cap-add", "", "")
-	vol := flag.String("v", "", "")
-	net := flag.String("net", "none", "")
-	flag.Parse()
+	flag.BoolVar(&o.Stdin, "i", false, "")
+	flag.BoolVar(&o.ReadOnly, "read-only", false, "")
+	flag.StringVar(&o.Hostname, "hostname", "", "")
+	flag.StringVar(&o.Name, "name", "", "")
+	flag.Func("cap-add", "", func(s string) error { o.CapAdd = append(o.CapAdd, s); return nil })
+	flag.Func("cap-drop", "", func(s string) error { o.CapDrop = append(o.CapDrop, s); return nil })
+	flag.Func("e", "", func(s string) error { o.Env = append(o.Env, s); return nil })
+	flag.Func("shm-size", "", func(s string) error { o.Host.ShmSize = 1 << 20; return nil })
+	flag.Func("ulimit", "", func(s string) error {
+		o.Ulimits = append(o.Ulimits, engine.Ulimit{Name: "nofile", Soft: 77, Hard: 88})
+		return nil
+	})
+	flag.Func("security-opt", "", func(s string) error {
+		if s == "no-new-privs" {
+			o.NoNewPrivs = true
+		} else {
+			o.Seccomp.Unconfined = true
+		}
+		return nil
+	})
+	flag.Func("sysctl", "", func(s string) error {
+		if o.Host.Sysctls == nil {
+			o.Host.Sysctls = map[string]string{}
+		}
+		k, v, _ := strings.Cut(s, "=")
+		o.Host.Sysctls[k] = v
+		return nil
+	})
+	flag.Func("v", "", func(s string) error {
+		f := strings.Split(s, ":")
+		t := spec.Bind
+		if f[0][0] != '/' {
+			t = spec.Volume
+		}
+		o.Volumes = append(o.Volumes, engine.VolumeSpec{Type: t, Source: f[0], Target: f[1], MakeDir: true})
+		return nil
+	})
+	flag.Func("tmpfs", "", func(s string) error {
+		o.Volumes = append(o.Volumes, engine.VolumeSpec{Type: spec.Tmpfs, Target: s})
+		return nil
+	})
+	net := flag.String("network", "none", "")
+	flag.Parse(os.Args[2:])
 	o.Host.Network = *net
-	if *caps != "" {
-		o.CapAdd = strings.Split(*caps, ",")
-	}
-	if *vol != "" {
-		f := strings.Split(*vol, ":")
-		o.Volumes = []engine.VolumeSpec{{Type: spec.Bind, Source: f[0], Target: f[1], MakeDir: true}}
-	}
 	o.Image, o.Args, o.AutoRemove = flag.Arg(0), flag.Args()[1:], true
 	ctx := context.Background()
 	e, err := engine.Open("")
@@ -58,7 +92,12 @@ func main() {
 	check(err)
 	g, err := e.StartHere(ctx, c, [4]uint16{})
 	check(err)
-	fmt.Fprintln(os.Stderr, "pid", c.State.Guest)
+	if t := g.Terminal(); t != nil {
+		go io.Copy(t, os.Stdin)
+	}
+	if i := g.Stdin(); i != nil {
+		go func() { io.Copy(i, os.Stdin); i.Close() }()
+	}
 	x, err := g.Serve(ctx, supervisor.Sinks{Stdout: os.Stdout, Stderr: os.Stderr})
 	check(err)
 	check(e.Done(ctx, c))
@@ -67,7 +106,7 @@ func main() {
 
 func check(err error) {
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "drv: %v\n", err)
+		fmt.Fprintf(os.Stderr, "moss: %v\n", err)
 		os.Exit(125)
 	}
 }
