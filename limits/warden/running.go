@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/moss-sandbox/moss/limits"
 	"github.com/moss-sandbox/moss/limits/procs"
@@ -21,7 +22,7 @@ func (w *Warden) Born(hostPid int) error {
 	w.stop = cancel
 	err := w.watch(ctx)
 	if plan := w.state.Plan; err == nil && plan.Autogroup && plan.Nice > 0 {
-		procs.SetAutogroup(hostPid, plan.Nice) // a refusal leaves the plain nice value, which is what Weak promises
+		procs.SetAutogroup(hostPid, ownNice()+plan.Nice) // a refusal leaves the plain nice value, which is what Weak promises
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -102,7 +103,7 @@ func (w *Warden) apply(plan limits.Plan) error {
 		}
 	}
 	if plan.Nice > w.state.Plan.Nice {
-		if err := procs.SetNice(w.pid, plan.Nice); err != nil {
+		if err := procs.SetNice(w.pid, ownNice()+plan.Nice); err != nil {
 			return err
 		}
 	}
@@ -114,6 +115,15 @@ func (w *Warden) apply(plan limits.Plan) error {
 		}
 	}
 	return w.rewatch(plan)
+}
+
+// ownNice is the nice value of this process, which containers start from. The raw call returns 20 minus it (getpriority(2)).
+func ownNice() int {
+	raw, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	if err != nil {
+		return 0
+	}
+	return 20 - raw
 }
 
 // rewatch changes running watchdogs and starts missing ones.

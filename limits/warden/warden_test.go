@@ -111,7 +111,7 @@ func TestUpdateOfTheCPUs(t *testing.T) {
 	if cpus, err := sys.Affinity(c.Pid); err != nil || len(cpus) != 1 || cpus[0] != 0 {
 		t.Fatal(cpus, err)
 	}
-	if prio, err := syscall.Getpriority(syscall.PRIO_PROCESS, c.Pid); err != nil || 20-prio != 4 {
+	if prio, err := syscall.Getpriority(syscall.PRIO_PROCESS, c.Pid); err != nil || 20-prio != ownNice()+4 {
 		t.Fatal(20-prio, err)
 	}
 	if _, err := w.Update(limits.Limits{Cpuset: "4000"}); err == nil || !strings.HasPrefix(err.Error(), "Requested CPUs are not available") {
