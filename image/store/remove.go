@@ -71,7 +71,16 @@ func (s *Store) removeLocked(name string, opts RemoveOptions, done *Removed) (tr
 			return nil, err
 		}
 	}
-	return s.delete(m, done)
+	chains, err := s.chains()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.forget(m, chains, done); err != nil {
+		return nil, err
+	}
+	got, trash, err := s.sweep(collection{})
+	done.Freed += got.Freed
+	return trash, err
 }
 
 // single tells whether all names are in one repository and at most one is a tag.
@@ -151,36 +160,34 @@ func (s *Store) untag(refs []image.Ref, done *Removed) error {
 	return s.fs.SyncDir("names") // a name must not come back after its image is gone
 }
 
-// delete removes the record, names being gone, and what only it needed.
-func (s *Store) delete(m *Image, done *Removed) ([]string, error) {
+// forget removes a record whose names are gone; what only it needed is for the sweep. chains counts the images by chain id
+// and is brought up to date.
+func (s *Store) forget(m *Image, chains map[image.Digest]int, done *Removed) error {
 	if err := s.fs.Remove(recordFile(m.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("removing image: %w", err)
+		return fmt.Errorf("removing image: %w", err)
 	}
 	if err := s.fs.SyncDir("images"); err != nil {
-		return nil, err
+		return err
 	}
 	done.Deleted = append(done.Deleted, m.ID)
-	chains, err := s.chains()
-	for i := len(m.Layers) - 1; i >= 0 && err == nil; i-- {
-		if !chains[m.Layers[i].ChainID] {
-			done.Deleted = append(done.Deleted, m.Layers[i].ChainID)
+	for _, l := range slices.Backward(m.Layers) {
+		if chains[l.ChainID]--; chains[l.ChainID] == 0 {
+			done.Deleted = append(done.Deleted, l.ChainID)
 		}
 	}
-	got, trash, sweepErr := s.sweep(collection{})
-	done.Freed += got.Freed
-	return trash, errors.Join(err, sweepErr)
+	return nil
 }
 
-func (s *Store) chains() (map[image.Digest]bool, error) {
+func (s *Store) chains() (map[image.Digest]int, error) {
 	ids, err := s.ids("")
-	chains := map[image.Digest]bool{}
+	chains := map[image.Digest]int{}
 	for _, id := range ids {
 		m, err := s.load(id)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range m.Layers {
-			chains[l.ChainID] = true
+			chains[l.ChainID]++
 		}
 	}
 	return chains, err
@@ -211,6 +218,10 @@ func (s *Store) pruneLocked(opts PruneOptions, done *Removed) (trash []string, e
 	if err != nil {
 		return nil, err
 	}
+	chains, err := s.chains()
+	if err != nil {
+		return nil, err
+	}
 	uses, err := s.uses()
 	if err != nil {
 		return nil, err
@@ -220,20 +231,26 @@ func (s *Store) pruneLocked(opts PruneOptions, done *Removed) (trash []string, e
 		used[u.Image] = true
 	}
 	for _, m := range images {
-		keep := used[m.ID] || !opts.All && len(m.Names) > 0 || opts.Keep != nil && opts.Keep(m)
-		if keep || !opts.Until.IsZero() && m.Created.After(opts.Until) {
+		if used[m.ID] || opts.keeps(m) {
 			continue
 		}
 		if err := s.untag(append(slices.Clone(m.Names), m.Digests...), done); err != nil {
-			return trash, err
+			return nil, err
 		}
-		t, err := s.delete(m, done)
-		trash = append(trash, t...)
-		if err != nil {
-			return trash, err
+		if err := s.forget(m, chains, done); err != nil {
+			return nil, err
 		}
 	}
-	got, t, err := s.sweep(collection{})
+	got, trash, err := s.sweep(collection{})
 	done.Freed += got.Freed
-	return append(trash, t...), err
+	return trash, err
+}
+
+// keeps tells whether the options spare an image.
+func (o *PruneOptions) keeps(m *Image) bool {
+	switch {
+	case !o.All && len(m.Names) > 0, o.Keep != nil && o.Keep(m):
+		return true
+	}
+	return !o.Until.IsZero() && m.Created.After(o.Until)
 }
