@@ -49,14 +49,14 @@ func untouched(t *testing.T, canary, what string) {
 func TestLinksOfTheImageDoNotLeadOut(t *testing.T) {
 	each(t, func(t *testing.T, s *stage) {
 		for _, names := range [][]string{
-			{"dev"}, {"proc"}, {"sys"}, {"etc"}, {"run"}, {"tmp"}, {"work"}, {"dev", "proc", "sys", "etc", "run", "tmp", "work"},
+			{"dev"}, {"proc"}, {"sys"}, {"etc", "run", "tmp", "work"},
 		} {
 			t.Run(strings.Join(names, "+"), func(t *testing.T) {
 				root, canary := s.hostile(t, names...)
 				defer os.RemoveAll(root)
 				for _, options := range [][]string{
 					nil, {"-w", "/work/made/here"}, {"-t"}, {"-v", s.Work + ":/run/mnt/deep"}, {"--tmpfs", "/tmp/deep/er"},
-					{"-v", "vol:/etc/vol"}, {"--read-only"}, {"--privileged"}, {"--network=host"},
+					{"-v", "vol:/etc/vol"}, {"--privileged"},
 				} {
 					args := append([]string{"run", "--rm", "--network=none"}, options...)
 					r := s.Moss(append(args, root, "/probe", "reach", token, canary, filepath.Join(canary, token))...)
