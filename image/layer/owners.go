@@ -93,8 +93,8 @@ type Recorder struct {
 
 var _ Owners = (*Recorder)(nil)
 
-// NewRecorder returns the recorder whose side index is the file name in dirfd, which stays the caller's. The file is made
-// when the first line is written. Close it.
+// NewRecorder returns the recorder whose side index is the file name in dirfd, which stays the caller's; -1 stands for no
+// side index. The file is made when the first line is written. Close it.
 func NewRecorder(dirfd int, name string) *Recorder { return &Recorder{dirfd: dirfd, name: name} }
 
 // line is one line of the side index; the last one for a path counts.
@@ -178,6 +178,9 @@ func (o *Recorder) load() error {
 		}
 	}
 	o.index = map[string]Record{}
+	if o.dirfd < 0 {
+		return nil
+	}
 	fd, err := sys.OpenBeside(o.dirfd, o.name, syscall.O_RDONLY, 0)
 	if err == syscall.ENOENT {
 		return nil

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moss-sandbox/moss/image"
@@ -14,6 +15,7 @@ type mark struct {
 	Unsynced string `json:"unsynced,omitempty"` // boot id; empty once synced
 	Size     int64  `json:"size"`
 	Entries  int64  `json:"entries"`
+	Opaque   bool   `json:"opaque,omitempty"` // hides all layers below it, which overlayfs would not see
 }
 
 func layerDir(mapKey string, diff image.Digest) string { return "layers/" + mapKey + "/" + diff.Hex() }
@@ -27,20 +29,28 @@ func validMapKey(k string) bool {
 // *NotUnpackedError (ErrNotUnpacked) names the layers that lack a usable tree. It takes no lock: hold the image (Hold)
 // until what you start is visible to garbage collection.
 func (s *Store) Lowers(m *Image, mapKey string) ([]string, error) {
+	return s.LowersOf(m.Layers, mapKey)
+}
+
+// LowersOf is Lowers for layers that are no image yet, bottom first.
+func (s *Store) LowersOf(layers []image.Layer, mapKey string) ([]string, error) {
 	if !validMapKey(mapKey) {
 		return nil, fmt.Errorf("internal error: map key %q", mapKey)
 	}
 	var missing []image.Layer
-	lowers := make([]string, 0, len(m.Layers))
+	lowers := make([]string, 0, len(layers))
 	boot := ""
-	for i := len(m.Layers) - 1; i >= 0; i-- {
-		l := m.Layers[i]
+	for _, l := range slices.Backward(layers) {
 		dir := layerDir(mapKey, l.DiffID)
-		if !s.usable(dir, &boot) {
+		k, ok := s.usable(dir, &boot)
+		if !ok {
 			missing = append(missing, l)
 			continue
 		}
 		lowers = append(lowers, s.root+"/"+dir+"/fs")
+		if k.Opaque {
+			break
+		}
 	}
 	if missing != nil {
 		return nil, &NotUnpackedError{missing}
@@ -54,15 +64,22 @@ func (s *Store) LayerDir(mapKey string, diff image.Digest) string {
 }
 
 // usable tells whether the tree in dir is whole: marked as synced, or made in this boot. boot caches the boot's id.
-func (s *Store) usable(dir string, boot *string) bool {
+func (s *Store) usable(dir string, boot *string) (mark, bool) {
 	k, err := s.readMark(dir)
 	if err != nil {
-		return false
+		return k, false
 	}
 	if k.Unsynced != "" && *boot == "" {
 		*boot = s.bootID()
 	}
-	return k.Unsynced == "" || k.Unsynced == *boot
+	return k, k.Unsynced == "" || k.Unsynced == *boot
+}
+
+// whole is usable for one tree.
+func (s *Store) whole(dir string) bool {
+	boot := ""
+	_, ok := s.usable(dir, &boot)
+	return ok
 }
 
 func (s *Store) readMark(dir string) (mark, error) {

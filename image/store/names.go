@@ -16,6 +16,7 @@ type nameRecord struct {
 	Name     string       `json:"name"`
 	ID       image.Digest `json:"id"`
 	Manifest image.Digest `json:"manifest"`
+	Top      image.Digest `json:"top,omitempty"` // what the name stood for in the registry: the index, if there was one
 	At       time.Time    `json:"at"`
 }
 
@@ -43,8 +44,17 @@ func (s *Store) named(r image.Ref) (nameRecord, error) {
 	return n, nil
 }
 
-func (s *Store) writeName(r image.Ref, id, manifest image.Digest) error {
-	n := nameRecord{V: version, Name: r.String(), ID: id, Manifest: manifest, At: time.Now().UTC()}
+// Top returns the digest a name stood for in the registry it was last pulled from; "" when it was not, or is not here.
+func (s *Store) Top(r image.Ref) image.Digest {
+	n, err := s.named(r)
+	if err != nil || !n.Top.Valid() {
+		return ""
+	}
+	return n.Top
+}
+
+func (s *Store) writeName(r image.Ref, id, manifest, top image.Digest) error {
+	n := nameRecord{V: version, Name: r.String(), ID: id, Manifest: manifest, Top: top, At: time.Now().UTC()}
 	return s.writeJSON("names", strings.TrimPrefix(nameFile(r), "names/"), n)
 }
 

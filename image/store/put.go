@@ -16,6 +16,7 @@ type NewImage struct {
 	MediaType string // of the manifest
 	Config    []byte // bytes whose digest is the image's id
 	Names     []image.Ref
+	Top       image.Digest // what the names stand for in the registry, "" if they do not come from one
 }
 
 // PutImage makes an image visible: its layers' blobs must be here or in a shared store (ErrNoBlob), manifest and
@@ -41,7 +42,7 @@ func (ss *Session) PutImage(ctx context.Context, n NewImage) (*Image, error) {
 			return nil, fmt.Errorf("storing image: %w: %s", ErrNoBlob, l.Digest)
 		}
 	}
-	if err := ss.commit(r, n.Names); err != nil {
+	if err := ss.commit(r, n); err != nil {
 		return nil, fmt.Errorf("storing image: %w", err)
 	}
 	return r.image()
@@ -77,7 +78,7 @@ func (ss *Session) newRecord(n NewImage) (*image.Manifest, *record, error) {
 }
 
 // commit writes in the order that no crash can turn into a name without its bytes: blobs' directory, record, names.
-func (ss *Session) commit(r *record, names []image.Ref) error {
+func (ss *Session) commit(r *record, n NewImage) error {
 	ss.mu.Lock()
 	dirty := ss.dirty
 	ss.mu.Unlock()
@@ -90,8 +91,8 @@ func (ss *Session) commit(r *record, names []image.Ref) error {
 	if err := ss.s.writeJSON("images", r.ID.Hex()+".json", r); err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := ss.s.writeName(name, r.ID, r.Manifests[0].Digest); err != nil {
+	for _, name := range n.Names {
+		if err := ss.s.writeName(name, r.ID, r.Manifests[0].Digest, n.Top); err != nil {
 			return err
 		}
 	}
@@ -127,7 +128,7 @@ func (s *Store) Tag(ctx context.Context, source string, name image.Ref) error {
 	if err != nil {
 		return err
 	}
-	return s.writeName(name, m.ID, m.Manifest.Digest)
+	return s.writeName(name, m.ID, m.Manifest.Digest, "")
 }
 
 // about is about/HEX of a layer's blob: what was learnt of it. It is a memory, not a promise: written without sync, and
@@ -137,6 +138,8 @@ type about struct {
 	Diff     image.Digest `json:"diff,omitempty"`     // proved by unpacking
 	Unpacked int64        `json:"unpacked,omitempty"` // bytes of its files
 	Repos    []string     `json:"repos,omitempty"`    // domain/path, newest last
+	// Packed says for a layer's uncompressed blob which blob it was compressed to, by format.
+	Packed map[string]image.Digest `json:"packed,omitempty"`
 }
 
 const maxRepos = 16
@@ -167,6 +170,36 @@ func (s *Store) setAbout(d image.Digest, a about) error {
 		err = s.fs.Rename(tmp, aboutFile(d))
 	}
 	return err
+}
+
+// HasLayer tells whether a layer is complete: its blob is here or in a shared store, is known to unpack to its diff id, and
+// is unpacked under the id map.
+func (s *Store) HasLayer(l image.Layer, mapKey string) bool {
+	size, ok := s.HasBlob(l.Digest)
+	return ok && size == l.Size && validMapKey(mapKey) && s.about(l.Digest).Diff == l.DiffID && s.whole(layerDir(mapKey, l.DiffID))
+}
+
+// Packed returns the blob an uncompressed layer was compressed to before, "" when none is known. It may be gone.
+func (s *Store) Packed(diff image.Digest, format string) image.Digest {
+	if d := s.about(diff).Packed[format]; d.Valid() {
+		return d
+	}
+	return ""
+}
+
+// SetPacked remembers the compressed form of a layer's uncompressed blob.
+func (s *Store) SetPacked(diff image.Digest, format string, blob image.Digest) error {
+	a := s.about(diff)
+	if a.Packed == nil {
+		a.Packed = map[string]image.Digest{}
+	}
+	a.Packed[format] = blob
+	if err := s.setAbout(diff, a); err != nil {
+		return err
+	}
+	b := s.about(blob) // whoever compresses knows what it unpacks to
+	b.Diff, b.Unpacked = diff, a.Unpacked
+	return s.setAbout(blob, b)
 }
 
 // Origins returns the repositories (domain/path) a blob is known to be in, newest first: a push into the same registry

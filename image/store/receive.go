@@ -75,8 +75,7 @@ func (f *Fetch) report(p Phase, n int64) {
 // ensureTree makes the tree of a blob that is stored. That a blob unpacks to a diff id is proved by unpacking, once: a
 // configuration could name a public blob beside a foreign layer's diff id.
 func (ss *Session) ensureTree(ctx context.Context, f Fetch, from *Store) error {
-	boot := ""
-	if ss.s.about(f.Layer.Digest).Diff == f.DiffID && ss.s.usable(layerDir(f.MapKey, f.DiffID), &boot) {
+	if ss.s.about(f.Layer.Digest).Diff == f.DiffID && ss.s.whole(layerDir(f.MapKey, f.DiffID)) {
 		f.report(Exists, 0)
 		return nil
 	}

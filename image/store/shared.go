@@ -63,5 +63,6 @@ func (s *Store) lookupShared(from *Store, r image.Ref) (*SharedImage, error) {
 		return nil, err
 	}
 	names := []image.Ref{r, r.WithDigest(manifest)}
-	return &SharedImage{NewImage{b, m.MediaType, cfg, names}, m, layers, from.root}, nil
+	n := NewImage{Manifest: b, MediaType: m.MediaType, Config: cfg, Names: names, Top: manifest}
+	return &SharedImage{n, m, layers, from.root}, nil
 }

@@ -46,18 +46,17 @@ func (ss *Session) newStage(ctx context.Context, mapKey string, w Worker) (*stag
 // commit marks the tree and gives it its name. A usable tree that came first stays; one that another boot left goes.
 func (st *stage) commit(diff image.Digest, stats layer.Stats) error {
 	s, dir := st.ss.s, layerDir(st.mapKey, diff)
-	if err := s.writeMark(st.name, mark{V: version, Unsynced: s.bootID(), Size: stats.Size, Entries: stats.Entries}); err != nil {
+	if err := s.writeMark(st.name, mark{V: version, Unsynced: s.bootID(), Size: stats.Size, Entries: stats.Entries, Opaque: stats.OpaqueRoot}); err != nil {
 		return fmt.Errorf("marking layer: %w", err)
 	}
-	boot := ""
-	if s.usable(dir, &boot) {
+	if s.whole(dir) {
 		return nil
 	}
 	if old, err := s.hideTree(dir); err == nil {
 		defer st.remove(old)
 	}
 	if err := s.fs.Rename(st.name, dir); err != nil {
-		if s.usable(dir, &boot) { // somebody else was quicker
+		if s.whole(dir) { // somebody else was quicker
 			return nil
 		}
 		return fmt.Errorf("storing layer: %w", err)

@@ -26,9 +26,9 @@ const (
 // Unpack makes target/fs and target/owners of the layer whose blob comes from r, compressed or not, and reads r to its end.
 // The result's DiffID is the digest of the uncompressed stream. Errors are layer's, or say what could not be inflated.
 func Unpack(ctx context.Context, target string, r io.Reader, limits layer.Limits) (layer.Stats, error) {
-	dirfd, err := syscall.Open(target, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
+	dirfd, err := openDir(target)
 	if err != nil {
-		return layer.Stats{}, fmt.Errorf("opening layer directory %q: %w", target, err)
+		return layer.Stats{}, err
 	}
 	defer syscall.Close(dirfd)
 	return unpackIn(ctx, dirfd, r, limits)
