@@ -20,7 +20,7 @@ func TestRun(t *testing.T) {
 		{"reads a file with -i", `echo text >in; $run -i ./root cat <in`, "text\n", "", 0},
 		{"has no input without -i", `echo a | $run ./root cat`, "", "", 0},
 		{"passes megabytes unchanged", `head -c 3000000 /dev/urandom >big; $run -i ./root cat <big | cmp - big && echo same`, "same\n", "", 0},
-		{"writes to a closed reader and ends", `$run ./root yes | head -n 1`, "y\n", "*", 0},
+		{"leaves the container to run when its reader ends", `$moss run --name y --network none ./root yes | head -n 1; $moss rm -f y`, "y\ny\n", "*", 0},
 		{"takes flags of the command", `$run ./root ls -d /bin`, "/bin\n", "", 0},
 		{"works from an absolute directory", `$run "$PWD/root" echo hi`, "hi\n", "", 0},
 		{"says what the network is", `$moss run --rm ./root true`, "", "~[^\n]*network[^\n]*\n", 0},

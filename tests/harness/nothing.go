@@ -3,6 +3,7 @@ package harness
 import (
 	"bufio"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -237,7 +238,7 @@ func (l *Login) sockets() []string {
 // files are what must not outlive the containers. Empty directories may.
 func (l *Login) files() []string {
 	var found []string
-	for _, dir := range []string{l.Runtime, l.Data(), filepath.Join(l.Home, ".local/share/moss")} {
+	for _, dir := range []string{l.Runtime, l.Data()} {
 		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if err != nil || path == dir || l.keeps(path) {
 				return nil
@@ -245,7 +246,11 @@ func (l *Login) files() []string {
 			if strings.HasSuffix(path, ".lock") {
 				return nil // never replaced nor removed: who holds an open description of it must not lock beside the others
 			}
-			if !d.IsDir() || filepath.Base(filepath.Dir(path)) == "containers" {
+			if d.IsDir() && filepath.Base(filepath.Dir(path)) == "containers" {
+				found = append(found, "container "+path)
+				return fs.SkipDir
+			}
+			if !d.IsDir() {
 				found = append(found, "file "+path)
 			}
 			return nil
