@@ -16,7 +16,7 @@ type Classic struct {
 	ID func(image.Digest)
 
 	stages  []StageRange
-	turn    int // index into stages
+	turn    int              // index into stages
 	waiting map[int][]string // text of stages whose turn it is not yet
 	ended   map[int]bool     // stages that have done their last step
 	running map[Step]string

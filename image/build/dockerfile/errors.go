@@ -19,10 +19,11 @@ type SyntaxError struct {
 
 // Error gives file:line, the fault and the line itself.
 func (e *SyntaxError) Error() string {
+	fault, _, _ := strings.Cut(e.Err.Error(), " (did you mean ") // that is a hint
 	if e.Text == "" {
-		return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, fault)
 	}
-	return fmt.Sprintf("%s:%d: %v\n  %d | %s", e.File, e.Line, e.Err, e.Line, e.Text)
+	return fmt.Sprintf("%s:%d: %s\n  %d | %s", e.File, e.Line, fault, e.Line, e.Text)
 }
 
 // Unwrap returns the fault alone.
@@ -41,10 +42,6 @@ func (e *SyntaxError) Hints() []string {
 }
 
 func (e *SyntaxError) suggestion() string {
-	msg := e.Err.Error()
-	if _, rest, ok := strings.Cut(msg, "(did you mean "); ok {
-		return "did you mean " + strings.TrimSuffix(rest, ")")
-	}
 	var unknown *instructions.UnknownInstructionError
 	if errors.As(e.Err, &unknown) {
 		if n := Nearest(strings.ToUpper(unknown.Instruction), instructionNames); n != "" {
@@ -52,7 +49,15 @@ func (e *SyntaxError) suggestion() string {
 		}
 		return "each line begins with an instruction; end a line with \\ to go on in the next"
 	}
-	return ""
+	msg := e.Err.Error()
+	_, rest, ok := strings.Cut(msg, "(did you mean ")
+	if !ok {
+		return ""
+	}
+	if strings.Contains(msg, "unknown flag") {
+		rest = "--" + rest
+	}
+	return "did you mean " + strings.TrimSuffix(rest, ")")
 }
 
 var instructionNames = []string{

@@ -54,6 +54,14 @@ func (r Roots) source(i int) (*tree.Dir, error) {
 	return r.Sources[i], nil
 }
 
+// ownersOf tells the owners of a source's files.
+func (r Roots) ownersOf(i int) tree.Owners {
+	if i < len(r.From) && r.From[i] != nil {
+		return r.From[i]
+	}
+	return r.Owners
+}
+
 // owner resolves whom files belong to; nil keeps the source's owners.
 func (r Roots) owner(w Who) (*tree.Owner, error) {
 	if w.Chown == "" {
@@ -86,7 +94,7 @@ func ApplyCopy(c Copy, r Roots) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return tree.Copy(r.Root, src, c.Select, tree.Target{Dest: c.Dest, Owner: own, Chmod: c.Chmod, Time: c.Time}, r.Owners)
+	return tree.Copy(r.Root, src, c.Select, tree.Target{Dest: c.Dest, Owner: own, Chmod: c.Chmod, Time: c.Time, From: r.ownersOf(c.Source)}, r.Owners)
 }
 
 func applyUnpack(u Unpack, r Roots) (int, error) {
@@ -157,7 +165,7 @@ func applySum(s Sum, r Roots, res *Result) error {
 	if err != nil {
 		return err
 	}
-	sum, err := tree.Sum(src, s.Select, nil, r.Owners)
+	sum, err := tree.Sum(src, s.Select, nil, r.ownersOf(s.Source))
 	if err == nil {
 		res.Sums = append(res.Sums, sum)
 	}

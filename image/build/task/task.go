@@ -124,6 +124,7 @@ func (r Result) Written() (n int) {
 type Roots struct {
 	Root    *tree.Dir
 	Sources []*tree.Dir
-	Owners  tree.Owners // tree.Kernel{} with subordinate ids
-	Out     io.Writer   // of Export
+	Owners  tree.Owners   // of Root: tree.Kernel{} with subordinate ids, Recording with the single id
+	From    []tree.Owners // of Sources; nil: as Owners
+	Out     io.Writer     // of Export
 }

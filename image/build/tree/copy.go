@@ -19,6 +19,8 @@ type Target struct {
 	Chmod string `json:"chmod,omitempty"`
 	// Time, when set, is the modification time of the directories that are made on the way.
 	Time *time.Time `json:"time,omitempty"`
+	// From tells the owners of the source's files; nil is the same as those of the destination.
+	From Owners `json:"-"`
 }
 
 // NotDirectoryError says that a directory was to be copied over something else, or a file over a directory.
@@ -52,6 +54,9 @@ func CopyItems(dst, src *Dir, s Selection, items []Item, t Target, owners Owners
 	}
 	if len(items) == 0 {
 		return 0, nil
+	}
+	if t.From == nil {
+		t.From = owners
 	}
 	c := &copier{dst: dst, t: t, mode: mode, owners: owners, links: map[inode]string{}, buf: make([]byte, 256<<10), parents: s.Parents}
 	if err := c.aim(s, items); err != nil {

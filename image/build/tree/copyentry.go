@@ -66,7 +66,7 @@ func (c *copier) pop() {
 }
 
 func (c *copier) attributes(e *Entry) (Owner, uint32) {
-	own, mode := c.owners.Get(e.Dir, e.Name, &e.Stat)
+	own, mode := c.t.From.Get(e.Dir, e.Name, &e.Stat)
 	if c.t.Owner != nil {
 		own = *c.t.Owner
 	}

@@ -55,8 +55,11 @@ func (d *Dir) At(p string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{f: f, path: strings.TrimPrefix(clean(p), "/")}, nil
+	return &Dir{f: f, path: path.Join(d.path, strings.TrimPrefix(clean(p), "/"))}, nil
 }
+
+// Path is where d lies below its tree's root, without a slash in front, as far as links did not lead elsewhere.
+func (d *Dir) Path() string { return d.path }
 
 // Stat describes name in d without following it.
 func (d *Dir) Stat(name string) (sys.Stat, error) {

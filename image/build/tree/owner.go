@@ -124,8 +124,8 @@ func lookupID(root *Dir, file, name string, field int) (int, error) {
 
 // passwdLine finds a name in a colon-separated file; nil when it is a number or not there.
 func passwdLine(root *Dir, file, name string) ([]string, error) {
-	if _, err := parseID(name); err == nil {
-		return nil, nil
+	if strings.Trim(name, "0123456789") == "" {
+		return nil, nil // a number, of whatever size
 	}
 	b, err := root.ReadSmall(file, 16<<20)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {

@@ -94,8 +94,7 @@ func Unpack(dst *Dir, r io.Reader, u Unpacking, owners Owners, packed func() int
 		return 0, err
 	}
 	defer root.Close()
-	root.path = ""
-	p := &unpacker{root: root, u: u, mode: mode, owners: owners, limits: u.Limits.filled(), packed: packed, buf: make([]byte, 256<<10)}
+	p := &unpacker{dst: dst, root: root, u: u, mode: mode, owners: owners, limits: u.Limits.filled(), packed: packed, buf: make([]byte, 256<<10)}
 	if err := p.all(tar.NewReader(r)); err != nil {
 		return p.count, err
 	}
@@ -103,7 +102,8 @@ func Unpack(dst *Dir, r io.Reader, u Unpacking, owners Owners, packed func() int
 }
 
 type unpacker struct {
-	root   *Dir
+	dst    *Dir // the tree
+	root   *Dir // the destination in it, which no name leaves
 	u      Unpacking
 	mode   Mode
 	owners Owners
@@ -423,7 +423,7 @@ func (p *unpacker) dirTimes() error {
 
 func (p *unpacker) dirTime(name string, at time.Time) error {
 	dir, base := path.Split(name)
-	d, err := p.root.At(dir)
+	d, err := p.dst.At(dir)
 	if err != nil {
 		return nil // replaced by a later entry
 	}
