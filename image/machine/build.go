@@ -64,17 +64,23 @@ func newBuilder(ctx context.Context, src Source, bars barriers, e extent, sum ha
 
 // look takes the fingerprint without making anything.
 func (b *builder) look() error {
-	for path := range strings.FieldsSeq(watched) { // databases that a glance does not reach
+	b.noteWatched()
+	return b.run(noFD)
+}
+
+// noteWatched notes databases that a glance does not reach.
+func (b *builder) noteWatched() {
+	for path := range strings.FieldsSeq(watched) {
 		if st, err := os.Lstat(b.outside(path)); err == nil {
 			b.note(path, strconv.FormatInt(st.ModTime().UnixNano(), 10))
 		}
 	}
-	return b.run(noFD)
 }
 
 // build makes the layers in stage, which must exist and be empty; Root names them as they will be below final.
 func (b *builder) build(stage, final string) (*Root, error) {
 	b.stage, b.final = stage, final
+	b.noteWatched()
 	base, err := b.newLayer("base")
 	if err != nil {
 		return nil, err

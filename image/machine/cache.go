@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/fnv"
 	"io/fs"
 	"os"
@@ -20,8 +21,8 @@ import (
 //
 //	machine/lock              held while layers are made
 //	machine/KEY.json          which layers are the present ones of a source and an owner
-//	machine/KEY-PRINT/        layers; root.json in it
-//	machine/KEY-PRINT/retired since when it is not the present one (its modification time)
+//	machine/KEY-TIME/         layers; root.json in it
+//	machine/KEY-TIME/retired  since when it is not the present one (its modification time)
 //	machine/.new-…            being made
 const (
 	cacheName   = "machine"
@@ -71,8 +72,7 @@ func key(src Source) string {
 
 // print takes the fingerprint of the source. It need not resist an attacker: who can change the source can change what is in it.
 func print(ctx context.Context, src Source, bars barriers, e extent) (string, error) {
-	h := fnv.New128a()
-	fmt.Fprintf(h, "%s\x00%v\x00", formatVersion, os.Geteuid())
+	h := newPrint()
 	b := newBuilder(ctx, src, bars, e, h)
 	if err := b.look(); err != nil {
 		return "", fmt.Errorf("looking at %q: %w", src.Dir, err)
@@ -80,15 +80,21 @@ func print(ctx context.Context, src Source, bars barriers, e extent) (string, er
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+func newPrint() hash.Hash {
+	h := fnv.New128a()
+	fmt.Fprintf(h, "%s\x00%v\x00", formatVersion, os.Geteuid())
+	return h
+}
+
 // A cache is the entry of one source and owner.
 type cache struct{ dir, key string }
 
 func (c cache) pointerPath() string { return filepath.Join(c.dir, c.key+".json") }
 
-func (c cache) pointer() (pointer, time.Duration) {
-	var p pointer
+// pointer reads KEY.json, and how long ago it was written; a pointer that cannot be read is none.
+func (c cache) pointer() (p pointer, age time.Duration) {
 	b, err := os.ReadFile(c.pointerPath())
-	if err != nil || json.Unmarshal(b, &p) != nil || p.Version != 1 || p.Boot != bootID() || strings.ContainsRune(p.Dir, '/') {
+	if err != nil || json.Unmarshal(b, &p) != nil || p.Version != 1 || strings.ContainsRune(p.Dir, '/') {
 		return pointer{}, 0
 	}
 	st, err := os.Stat(c.pointerPath())
@@ -98,10 +104,15 @@ func (c cache) pointer() (pointer, time.Duration) {
 	return p, time.Since(st.ModTime())
 }
 
+// shows tells whether the pointer's layers are what a glance saw, in this boot.
+func (p pointer) shows(seen string) bool {
+	return p.Dir != "" && p.Glance == seen && p.Boot == bootID()
+}
+
 // present returns the layers whose glance is the given one, and how long ago every directory was looked at.
 func (c cache) present(seen string) (*Root, time.Duration) {
 	p, age := c.pointer()
-	if p.Glance != seen {
+	if !p.shows(seen) {
 		return nil, 0
 	}
 	root, err := c.root(p.Dir)
@@ -123,54 +134,62 @@ func (c cache) root(name string) (*Root, error) {
 	return root, nil
 }
 
-// renew looks at every directory and makes layers if they differ from the present ones.
+// renew makes layers, unless they are the present ones after all: when a glance sees nothing new but is due for a look at
+// every directory.
 func (c cache) renew(ctx context.Context, src Source, bars barriers, seen string) (*Root, error) {
 	unlock, err := c.lock()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if root, age := c.present(seen); root != nil && age < wholeEvery { // somebody else made them while we waited
-		return root, nil
+	old, age := c.pointer()
+	if root, err := c.root(old.Dir); err == nil && old.shows(seen) {
+		if age < wholeEvery { // somebody else made them while we waited
+			return root, nil
+		}
+		all, err := print(ctx, src, bars, whole)
+		if err != nil {
+			return nil, err
+		}
+		if all == old.Whole {
+			return root, c.point(old)
+		}
 	}
-	all, err := print(ctx, src, bars, whole)
+	return c.replace(ctx, src, bars, old, seen)
+}
+
+// replace makes layers and retires the old ones.
+func (c cache) replace(ctx context.Context, src Source, bars barriers, old pointer, seen string) (*Root, error) {
+	name, root, all, err := c.make(ctx, src, bars)
 	if err != nil {
 		return nil, err
 	}
-	p, _ := c.pointer()
-	if root, err := c.root(p.Dir); err == nil && p.Whole == all {
-		return root, c.point(pointer{Dir: p.Dir, Glance: seen, Whole: all})
-	}
-	name, root, err := c.make(ctx, src, bars, all)
-	if err != nil {
-		return nil, err
-	}
-	if p.Dir != "" && p.Dir != name {
-		_ = os.WriteFile(filepath.Join(c.dir, p.Dir, retiredFile), nil, 0o600)
+	if old.Dir != "" {
+		_ = os.WriteFile(filepath.Join(c.dir, old.Dir, retiredFile), nil, 0o600) // if not, they stay
 	}
 	return root, c.point(pointer{Dir: name, Glance: seen, Whole: all})
 }
 
-// make makes layers beside the others and gives them their name when they are complete.
-func (c cache) make(ctx context.Context, src Source, bars barriers, print string) (string, *Root, error) {
+// make makes layers beside the others and gives them their name when they are complete. It returns the fingerprint as well.
+func (c cache) make(ctx context.Context, src Source, bars barriers) (name string, root *Root, all string, err error) {
 	c.sweep()
 	stage, err := os.MkdirTemp(c.dir, newPrefix)
 	if err != nil {
-		return "", nil, fmt.Errorf("making a view of %q: %w", src.Dir, err)
+		return "", nil, "", fmt.Errorf("making a view of %q: %w", src.Dir, err)
 	}
-	name := c.key + "-" + print[:16] + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-	root, err := c.fill(ctx, src, bars, stage, filepath.Join(c.dir, name))
+	name = c.key + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	sum := newPrint()
+	root, err = c.fill(newBuilder(ctx, src, bars, whole, sum), stage, filepath.Join(c.dir, name))
 	if err == nil {
 		err = os.Rename(stage, filepath.Join(c.dir, name))
 	}
 	if err != nil {
-		return "", nil, errors.Join(fmt.Errorf("making a view of %q: %w", src.Dir, err), os.RemoveAll(stage))
+		return "", nil, "", errors.Join(fmt.Errorf("making a view of %q: %w", src.Dir, err), os.RemoveAll(stage))
 	}
-	return name, root, nil
+	return name, root, hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-func (c cache) fill(ctx context.Context, src Source, bars barriers, stage, final string) (*Root, error) {
-	b := newBuilder(ctx, src, bars, whole, fnv.New128a())
+func (c cache) fill(b *builder, stage, final string) (*Root, error) {
 	root, err := b.build(stage, final)
 	if err != nil {
 		return nil, err
@@ -184,7 +203,7 @@ func (c cache) fill(ctx context.Context, src Source, bars barriers, stage, final
 		return nil, err
 	}
 	if b.realRoot { // who mounts is that owner, not root
-		return root, os.Lchown(stage, src.Owner.UID, src.Owner.GID)
+		return root, os.Lchown(stage, b.src.Owner.UID, b.src.Owner.GID)
 	}
 	return root, nil
 }

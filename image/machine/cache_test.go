@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -177,5 +178,22 @@ func TestRefusals(t *testing.T) {
 		if _, err := Prepare(t.Context(), Source{Dir: c.dir, DataRoot: dir + "/data", Owner: me()}); !c.is(err) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// Layers of another boot may be half written (they are not synced): they are made anew, and the old ones can be collected.
+func TestAnotherBootRenews(t *testing.T) {
+	src := foreign(t, plant(t, "file etc/f 644 x"))
+	first := prepare(t, src)
+	c := cache{dir: filepath.Join(src.DataRoot, cacheName), key: key(src)}
+	b, err := os.ReadFile(c.pointerPath())
+	must(t, err)
+	must(t, os.WriteFile(c.pointerPath(), []byte(strings.Replace(string(b), bootID(), "another", 1)), 0o600))
+	second := prepare(t, src)
+	if first.Cache == second.Cache {
+		t.Error("not made anew")
+	}
+	if _, err := os.Stat(filepath.Join(first.Cache, retiredFile)); err != nil {
+		t.Errorf("the old ones cannot be collected: %v", err)
 	}
 }

@@ -1,8 +1,6 @@
 package machine
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,9 +129,9 @@ func locked(names, rest string) string {
 
 // identity writes a machine-id that is not this machine's, and files for the engine to mount over.
 func (m *maker) identity() {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails (crypto/rand)
-	m.text("etc/machine-id", hex.EncodeToString(id)+"\n", 0o444)
+	if uuid, err := os.ReadFile("/proc/sys/kernel/random/uuid"); err == nil { // a new one at each reading (random(4))
+		m.text("etc/machine-id", strings.ReplaceAll(string(uuid), "-", ""), 0o444)
+	}
 	for f := range strings.FieldsSeq(engineFiles) {
 		m.text(f, "", 0o644)
 	}
