@@ -81,8 +81,9 @@ func (g Group) MemoryEvents() (*os.File, error) {
 	return os.Open(filepath.Join(g.Dir, "memory.events"))
 }
 
-// Refused is how often a fork failed for pids.max.
-func (g Group) Refused() (uint64, error) { return keyed(g.Dir, "pids.events", "max") }
+// Refused is how often a fork failed for pids.max. The leaf counts it: it is charged first, and before Linux 6.11 nothing
+// above it learns of it.
+func (g Group) Refused() (uint64, error) { return keyed(g.Container(), "pids.events", "max") }
 
 // single reads a file with one number; "max" is zero.
 func single(dir, file string) (uint64, bool) {

@@ -13,8 +13,9 @@ import (
 // Unit is the name of the one scope per user.
 const Unit = "moss.scope"
 
-// patience bounds everything a rung does; a manager that is slower is treated as absent.
-const patience = 5 * time.Second
+// patience bounds everything a rung does; a manager that is slower is treated as absent. The first caller after a login waits
+// until the bus itself has been started.
+const patience = 15 * time.Second
 
 // Options say how to enter.
 type Options struct {

@@ -85,6 +85,10 @@ func TestLookAtThisMachineAnswersInTime(t *testing.T) {
 	if r.User == "" || r.Cgroup == "" {
 		t.Fatalf("%+v", r)
 	}
+	t.Logf("%+v", r)
+	for _, remark := range Explain(r) {
+		t.Logf("%+v", remark)
+	}
 	if _, err := os.Stat("/run/systemd/system"); err != nil && (r.Systemd || r.Manager) {
 		t.Fatalf("there is no systemd here: %+v", r)
 	}
