@@ -1,14 +1,14 @@
 package sandbox
 
 import (
-	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/moss-sandbox/moss/sandbox/spec"
-	"github.com/moss-sandbox/moss/userns"
 )
 
 // A Snapshot is what can be said of a container now.
@@ -32,6 +32,7 @@ func (s *Sandbox) Look() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	st.StoppedByUser = s.stopped()
 	n := &Snapshot{Sandbox: s, Spec: sp, State: st}
 	switch st.Status {
 	case Running, Paused, Restarting:
@@ -55,24 +56,19 @@ func (n *Snapshot) correct() {
 	if n.Served() { // between the end and its record, or between two runs
 		return
 	}
-	if n.locked("alive") && n.zombie() {
-		n.Unsettled = true
-		return
-	}
 	n.Unsettled = true
-	n.gone()
+	if !n.zombie() {
+		n.gone()
+	}
 }
 
-// zombie takes the exit status from the guest's zombie; false if there is none.
+// zombie takes the exit status that the holder has recorded; false if there is none.
 func (n *Snapshot) zombie() bool {
-	if n.State.Guest.Where != userns.Here() {
+	ws, err := n.HolderSays()
+	if err != nil {
 		return false
 	}
-	ps, err := userns.ReadStat(n.State.Guest.PID)
-	if err != nil || ps.Start != n.State.Guest.Start || ps.State != 'Z' {
-		return false
-	}
-	n.State.Status, n.State.ExitCode = Exited, Code(ps.Status)
+	n.State.Status, n.State.ExitCode = Exited, Code(ws)
 	return true
 }
 
@@ -95,9 +91,12 @@ func Code(ws syscall.WaitStatus) int {
 	return ws.ExitStatus()
 }
 
-// outcomeSize is the room that alive has for the outcome. It is written when the container starts, so that recording an end
-// needs no space on a full disk.
-const outcomeSize = 64
+// The lock file has two records, whose room is there from the container's start on, so that recording an end needs no space
+// on a full disk: the server's at its beginning, and the holder's (a siginfo_t) behind it.
+const (
+	outcomeSize = 64
+	holderSize  = 128
+)
 
 // OpenAlive makes the lock file of a new run and returns it unlocked.
 func (s *Sandbox) OpenAlive() (*os.File, error) {
@@ -105,11 +104,35 @@ func (s *Sandbox) OpenAlive() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.WriteAt(bytes.Repeat([]byte{' '}, outcomeSize), 0); err != nil {
+	if _, err := f.WriteAt(make([]byte, outcomeSize+holderSize), 0); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// HolderSays reads how the first process ended, as its holder wrote it (siginfo_t of waitid(2)); an error before the end.
+func (s *Sandbox) HolderSays() (syscall.WaitStatus, error) {
+	f, err := os.Open(s.path("alive"))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var b [holderSize]byte
+	if _, err := f.ReadAt(b[:], outcomeSize); err != nil {
+		return 0, err
+	}
+	const exited, killed, dumped = 1, 2, 3 // si_code
+	status := syscall.WaitStatus(binary.LittleEndian.Uint32(b[24:]))
+	switch binary.LittleEndian.Uint32(b[8:]) {
+	case exited:
+		return status & 0xff << 8, nil
+	case killed:
+		return status & 0x7f, nil
+	case dumped:
+		return status&0x7f | 0x80, nil
+	}
+	return 0, errors.New("its end is not recorded")
 }
 
 // RecordOutcome writes the outcome in place.
@@ -134,4 +157,23 @@ func (s *Sandbox) Outcome() (code int, oom bool, at time.Time, err error) {
 		return 0, false, at, err
 	}
 	return code, oom, time.Unix(0, ns), nil
+}
+
+// MarkStopped records that the user wants the container stopped: its restart policy does not bring it back. The mark is a
+// file of its own, since the state belongs to the server while it runs.
+func (s *Sandbox) MarkStopped() error {
+	f, err := os.OpenFile(s.path("stopped"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// ClearStopped takes the mark away: the container is started again.
+func (s *Sandbox) ClearStopped() { _ = os.Remove(s.path("stopped")) }
+
+// stopped tells whether the mark is there.
+func (s *Sandbox) stopped() bool {
+	_, err := os.Lstat(s.path("stopped"))
+	return err == nil
 }

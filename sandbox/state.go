@@ -40,7 +40,7 @@ type State struct {
 	Error     string         `json:"error,omitempty"`
 	Restarts  int            `json:"restarts,omitempty"`
 	// StoppedByUser keeps a restart policy from bringing it back.
-	StoppedByUser bool         `json:"stoppedByUser,omitempty"`
+	StoppedByUser bool         `json:"-"` // see MarkStopped
 	Health        *Health      `json:"health,omitempty"`
 	Network       []byte       `json:"network,omitempty"` // endpoint as package slirp writes it
 	Where         userns.Where `json:"where"`             // who wrote it
@@ -182,3 +182,9 @@ func readVersioned(path string, v any) error {
 	}
 	return nil
 }
+
+// WritePrecious replaces a file of the state so that it is there after a power loss once this returns.
+func (d *Dirs) WritePrecious(path string, v any) error { return d.write(path, v, Precious) }
+
+// WriteBootBound replaces a file of the state that may be lost with the machine's power.
+func (d *Dirs) WriteBootBound(path string, v any) error { return d.write(path, v, BootBound) }

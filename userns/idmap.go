@@ -93,3 +93,13 @@ func parseMap(s string) ([]Extent, error) {
 func (m Map) Identical(o Map) bool {
 	return lines(m.UID) == lines(o.UID) && lines(m.GID) == lines(o.GID)
 }
+
+// HasUID tells whether a user id of the machine exists inside.
+func (m Map) HasUID(outside uint32) bool {
+	for _, e := range m.UID {
+		if outside >= e.Outside && outside-e.Outside < e.Size {
+			return true
+		}
+	}
+	return false
+}

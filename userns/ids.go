@@ -41,7 +41,7 @@ func Identify() (Identity, error) {
 	if err != nil {
 		return id, err
 	}
-	whole := len(here.UID) == 1 && here.UID[0].Inside == 0 && here.UID[0].Size == 1<<32-1
+	whole := here.whole()
 	switch {
 	case id.UID == 0 && whole:
 		id.RealRoot, id.Means, id.Map = true, Direct, rootMap()
@@ -180,4 +180,26 @@ func userName(uid int) string {
 		return n
 	}
 	return os.Getenv("LOGNAME")
+}
+
+// Owner is who owns the state of this process's user: the user, or for real root the first id of root's range.
+func Owner() (uid, gid int, realRoot bool, err error) {
+	uid, gid = os.Geteuid(), os.Getegid()
+	if uid != 0 {
+		return uid, gid, false, nil
+	}
+	here, err := currentMap()
+	if err != nil {
+		return uid, gid, false, err
+	}
+	if !here.whole() {
+		return uid, gid, false, nil
+	}
+	uid, gid = rootMap().Owner()
+	return uid, gid, true, nil
+}
+
+// whole tells whether a namespace has every id of the machine.
+func (m Map) whole() bool {
+	return len(m.UID) == 1 && m.UID[0].Inside == 0 && m.UID[0].Size == 1<<32-1
 }

@@ -157,6 +157,10 @@ func keeperList(join bool, runDir string) *spawn.List {
 	l.Tell("telling that the namespace is there", keeperReport)
 	buf := uintptr(l.Words(0))
 	l.Call("waiting for the map", syscall.SYS_READ, keeperGo, buf, 1)
+	l.Try("leaving root's groups", syscall.SYS_SETGROUPS, 0, 0) // where it is allowed: the keeper reads nobody's files
+	l.Call("becoming the namespace's root group", syscall.SYS_SETRESGID, 0, 0, 0)
+	l.Call("becoming the namespace's root", syscall.SYS_SETRESUID, 0, 0, 0)
+	l.Call("staying readable", syscall.SYS_PRCTL, 4, 1, 0, 0, 0)
 	root, dot, tmpfs := l.Str(runDir), l.Str("."), l.Str("tmpfs")
 	l.Call("making mounts private", syscall.SYS_MOUNT, 0, l.Str("/"), 0, syscall.MS_REC|syscall.MS_PRIVATE, 0)
 	l.Call("mounting an empty root", syscall.SYS_MOUNT, tmpfs, root, tmpfs, syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, l.Str("size=4k,mode=555"))

@@ -25,6 +25,7 @@ type Birth struct {
 	Nice           int
 	Affinity       []byte // cpu mask of sched_setaffinity(2)
 	Winsize        [4]uint16
+	APTConfig      string                 // content of APTConfigPath; empty for no such file
 	Present        func(path string) bool // whether a path of /proc or /sys is there on this machine
 }
 
@@ -51,7 +52,7 @@ func (b *Birth) List() *spawn.List {
 	w.guest()
 	w.IfNotZero(clone, w.Next())
 	w.acknowledge(pid)
-	w.hold()
+	w.hold(pid)
 	return w.List
 }
 
@@ -132,9 +133,17 @@ func (w *writer) open(what, path string, flags uintptr) spawn.Addr {
 	return fd
 }
 
+// OutcomeAt is the offset in "alive" at which a holder writes how the first process ended: the siginfo_t of waitid(2).
+const OutcomeAt = 64
+
+// OutcomeSize is the size of a siginfo_t.
+const OutcomeSize = 128
+
 // hold turns the maker into the holder: it keeps the descriptors of a holder, leaves the mounts for the keeper's empty
-// root, gives its memory back, and waits for its end.
-func (w *writer) hold() {
+// root, gives its memory back, and waits for the first process's end. It writes how that ended into the lock file, and
+// reaps nothing, so that the pid stays the container's. (The status in a zombie's stat line cannot be relied on: Linux
+// 6.18.44 shows that of a process of another user namespace to the machine's root alone.) Then it waits to be killed.
+func (w *writer) hold(pid spawn.Addr) {
 	w.CallWith(w.rootFD, 0, "keeping the root", sys.SYS_DUP3, 0, HolderRoot, 0)
 	w.Call("leaving the mounts", sys.SYS_SETNS, fdNS, sys.NewNS)
 	for _, k := range []struct {
@@ -153,6 +162,17 @@ func (w *writer) hold() {
 		}
 	}
 	w.Call("closing all above", sys.SYS_CLOSE_RANGE, HolderRoot+1, 1<<32-1, 0)
+	w.lastCalls(pid)
+}
+
+// lastCalls: the holder's life, in one page.
+func (w *writer) lastCalls(pid spawn.Addr) {
+	info := w.Bytes(make([]byte, OutcomeSize))
+	id := w.Load(pid) // before its memory is given back
 	w.Call("closing all below", sys.SYS_CLOSE_RANGE, 0, HolderAlive-1, 0)
+	w.Shrink(info, 6)
+	wait := w.Try("waiting for the container's end", syscall.SYS_WAITID, pPID, 0, uintptr(info), wEXITED|wNOWAIT, 0)
+	w.Feed(id, wait, 1)
+	w.Try("recording the container's end", syscall.SYS_PWRITE64, HolderAlive, uintptr(info), OutcomeSize, OutcomeAt)
 	w.Rest("holding")
 }

@@ -66,7 +66,13 @@ func (e *Exec) command(l *spawn.List) {
 	if e.Process.TTY {
 		openTerminal(l, "/dev/pts/ptmx", e.Winsize, []uintptr{execTTY})
 	} else {
-		l.Call("taking the input", sys.SYS_DUP3, execIn, 0, 0)
+		if e.Process.Stdin {
+			l.Call("taking the input", sys.SYS_DUP3, execIn, 0, 0)
+		} else { // the container's own /dev/null, whatever that is there
+			fd := l.Words(0)
+			l.Save(l.Call("opening /dev/null", syscall.SYS_OPENAT, atFdcwd, l.Str("/dev/null"), syscall.O_RDONLY|syscall.O_NOCTTY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0), fd)
+			l.CallWith(fd, 0, "taking /dev/null", sys.SYS_DUP3, 0, 0, 0)
+		}
 		l.Call("taking the output", sys.SYS_DUP3, execOut, 1, 0)
 		l.Call("taking the errors", sys.SYS_DUP3, execErr, 2, 0)
 	}

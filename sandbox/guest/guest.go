@@ -38,6 +38,9 @@ func (w *writer) guest() {
 	} else {
 		w.pipes()
 	}
+	if w.b.APTConfig != "" {
+		w.aptConfig()
+	}
 	if w.s.Root.ReadOnly {
 		w.Call("making the root read-only", syscall.SYS_MOUNT, 0, w.Str("/"), 0, syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY|syscall.MS_NODEV, 0)
 	}
@@ -313,6 +316,17 @@ func (w *writer) pipes() {
 	}
 	w.Call("taking the output", sys.SYS_DUP3, fdStdout, 1, 0)
 	w.Call("taking the errors", sys.SYS_DUP3, fdStderr, 2, 0)
+}
+
+// APTConfigPath is where a configuration for apt lies in containers that need one: in /dev, so that it never gets into a
+// layer.
+const APTConfigPath = "/dev/moss-apt.conf"
+
+func (w *writer) aptConfig() {
+	c := w.b.APTConfig
+	fd := w.open("making "+APTConfigPath, APTConfigPath, syscall.O_WRONLY|syscall.O_CREAT)
+	w.CallWith(fd, 0, "writing "+APTConfigPath, syscall.SYS_WRITE, 0, w.Str(c), uintptr(len(c)))
+	w.CallWith(fd, 0, "closing "+APTConfigPath, syscall.SYS_CLOSE, 0)
 }
 
 // workdir makes the working directory, as Docker does, and enters it.

@@ -39,5 +39,9 @@ const (
 
 	seccompSetFilter = 1 // seccomp(2)
 
+	pPID    = 1 // P_PID, waitid(2)
+	wEXITED = 4
+	wNOWAIT = 0x1000000
+
 	atFdcwd = ^uintptr(99) // AT_FDCWD, -100
 )

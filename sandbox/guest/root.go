@@ -182,7 +182,7 @@ func (w *writer) tryWith(word spawn.Addr, name string, nr uintptr, args ...uintp
 
 // place moves a detached mount to its target and closes both.
 func (w *writer) place(mnt spawn.Addr, name string, target spawn.Addr) {
-	w.Feed(w.Load(target), w.Next()+2, 2)
+	w.Feed(w.Load(target), w.Next()+1, 2)
 	w.CallWith(mnt, 0, "mounting on "+name, sys.SYS_MOVE_MOUNT, 0, w.Str(""), 0, w.Str(""), sys.MoveMountFromEmpty|sys.MoveMountToEmpty)
 	w.CallWith(mnt, 0, "closing "+name, syscall.SYS_CLOSE, 0)
 	w.CallWith(target, 0, "closing the target of "+name, syscall.SYS_CLOSE, 0)

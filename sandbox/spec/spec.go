@@ -33,6 +33,7 @@ type Spec struct {
 
 // Config is the part of the container's configuration that only inspect shows.
 type Config struct {
+	Env          []string            `json:"env,omitempty"` // the image's and the user's, without what the runtime adds
 	Entrypoint   []string            `json:"entrypoint,omitempty"`
 	Cmd          []string            `json:"cmd,omitempty"`
 	ExposedPorts map[string]struct{} `json:"exposedPorts,omitempty"`

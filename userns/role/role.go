@@ -101,8 +101,9 @@ func Program() (*os.File, error) {
 // so that long-lived roles run the small one.
 const ProgramEnv = "_MOSS_PROGRAM"
 
-// message writes the envelope into a memory file.
-func (c *Command) message() (*os.File, error) {
+// Message writes the role's message into a memory file, for callers that start the role by a list of their own: it becomes
+// descriptor 3, the role's files the next ones.
+func (c *Command) Message() (*os.File, error) {
 	body, err := json.Marshal(c.Body)
 	if err != nil {
 		return nil, fmt.Errorf("role %q: %w", c.Name, err)
@@ -125,7 +126,7 @@ func (c *Command) Start() (*os.Process, error) {
 		return nil, err
 	}
 	defer prog.Close()
-	msg, err := c.message()
+	msg, err := c.Message()
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +166,9 @@ func (c *Command) program() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "program"), nil
 }
 
+// Argv is the role's command line.
+func (c *Command) Argv() []string { return []string{prefix + c.Name} }
+
 func (c *Command) environ() []string {
 	if c.Env == nil {
 		return []string{"PATH=" + os.Getenv("PATH")}
@@ -183,7 +187,7 @@ func (c *Command) StartInside(ns Inside, mounts Mounts) (*os.Process, error) {
 		return nil, err
 	}
 	defer prog.Close()
-	msg, err := c.message()
+	msg, err := c.Message()
 	if err != nil {
 		return nil, err
 	}

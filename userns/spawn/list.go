@@ -183,17 +183,23 @@ func (l *List) failure(errno, at uint64) error {
 	return &CallError{Call: l.names[i], Errno: syscall.Errno(errno)}
 }
 
-// Rest ends the list: the program gives back the memory of its calls and data but for the last page, and waits until it is
-// killed.
-func (l *List) Rest(name string) {
-	const last = 5 * opSize // the calls from here on lie in one page, which stays
+// Shrink gives back the program's memory but for the data from keep on and the calls that follow, of which there may be at
+// most more: they lie in one page. A process that lives long is small then.
+func (l *List) Shrink(keep Addr, more int) {
+	last := uintptr(more+2) * opSize
 	for at := uintptr(l.at(l.Next())); at%memPage > memPage-last; at += opSize {
 		l.Jump(l.Next() + 1)
 	}
-	if keep := uintptr(l.at(l.Next())) &^ (memPage - 1); keep > opsBase {
-		l.Call("giving back calls", syscall.SYS_MUNMAP, opsBase, keep-opsBase)
+	if end := uintptr(l.at(l.Next())) &^ (memPage - 1); end > opsBase {
+		l.Call("giving back calls", syscall.SYS_MUNMAP, opsBase, end-opsBase)
 	}
-	l.Call("giving back data", syscall.SYS_MUNMAP, dataBase, uintptr(len(l.data)+memPage)&^(memPage-1))
+	if end := uintptr(keep) &^ (memPage - 1); end > dataBase {
+		l.Call("giving back data", syscall.SYS_MUNMAP, dataBase, end-dataBase)
+	}
+}
+
+// Rest ends the list: the program waits until it is killed. Two calls.
+func (l *List) Rest(name string) {
 	wait := l.Try(name, sys.SYS_PAUSE, sys.PauseArgs()...)
 	l.Jump(wait)
 }

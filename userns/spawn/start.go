@@ -61,22 +61,25 @@ func (l *List) File(name string, report int, tmpDir string) (int, error) {
 }
 
 // Reports reads what a list tells until it has executed its last program or died. Told gets each value the list wrote on
-// purpose. The error is a *CallError where a call failed.
+// purpose. The error is a *CallError where a call failed; what the list tells after that is still handed on.
 func (l *List) Reports(r io.Reader, told func(value uint64)) error {
 	var rec [16]byte
+	var failure error
 	for {
 		_, err := io.ReadFull(r, rec[:])
 		if errors.Is(err, io.EOF) {
-			return nil
+			return failure
 		}
 		if err != nil {
-			return fmt.Errorf("reading a list's report: %w", err)
+			return errors.Join(failure, fmt.Errorf("reading a list's report: %w", err))
 		}
 		value, kind := binary.LittleEndian.Uint64(rec[:]), binary.LittleEndian.Uint64(rec[8:])
-		if kind != Told {
-			return l.failure(value, kind)
+		switch {
+		case kind == Told:
+			told(value)
+		case failure == nil:
+			failure = l.failure(value, kind)
 		}
-		told(value)
 	}
 }
 

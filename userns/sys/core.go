@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -292,4 +293,71 @@ func MemfdData(name string, b []byte) (*os.File, error) {
 		return nil, fmt.Errorf("writing memory file %q: %w", name, err)
 	}
 	return f, nil
+}
+
+// Addr returns the address of b's first byte for a raw system call; the caller keeps b alive until it has returned.
+func Addr(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// PidfdExit returns the wait status of an ended process that has been reaped by somebody else, from a pidfd that was
+// opened while it lived (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15).
+func PidfdExit(pidfd int) (syscall.WaitStatus, error) {
+	const (
+		getInfo  = 3<<30 | 64<<16 | 0xff<<8 | 11
+		infoExit = 1 << 3
+	)
+	var info [64]byte // struct pidfd_info: mask at 0, exit_code at 60
+	info[0] = infoExit
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(pidfd), getInfo, uintptr(unsafe.Pointer(&info))); e != 0 {
+		return 0, fmt.Errorf("asking for an exit status: %w", e)
+	}
+	if info[0]&infoExit == 0 {
+		return 0, fmt.Errorf("asking for an exit status: %w", unix.ENODATA)
+	}
+	code := uint32(info[60]) | uint32(info[61])<<8 | uint32(info[62])<<16 | uint32(info[63])<<24
+	return syscall.WaitStatus(code), nil
+}
+
+// PidfdFile opens a process for waiting: the file becomes readable when it has ended.
+func PidfdFile(pidfd int) (*os.File, error) {
+	fd, err := DupAbove(pidfd, 3)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "process"), nil
+}
+
+// AwaitReadable waits without holding a thread until f is readable, or its read deadline has passed (an error then).
+func AwaitReadable(f *os.File) error {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	asked := false
+	return c.Read(func(uintptr) bool {
+		done := asked
+		asked = true
+		return done
+	})
+}
+
+// FD is f's descriptor without the side effect of File.Fd, which makes it blocking; -1 when f is closed.
+func FD(f *os.File) int {
+	n := -1
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { n = int(fd) })
+	}
+	return n
+}
+
+// KernelRelease is the kernel's release as uname(2) tells it.
+func KernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
 }

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/moss-sandbox/moss/sandbox/engine"
+)
+
+// each runs a step for every argument, printing the name of each that went well, and goes on after errors.
+func (a *App) each(args []string, step func(name string) error) error {
+	failed := false
+	for _, name := range args {
+		if err := step(name); err != nil {
+			a.printError(err)
+			failed = true
+			continue
+		}
+		fmt.Fprintln(a.Out, name)
+	}
+	if failed {
+		return exit(1)
+	}
+	return nil
+}
+
+var stopCommand = Command{
+	Name: "stop", Aliases: []string{"container stop"}, Args: "[OPTIONS] CONTAINER [CONTAINER...]", Short: "Stop one or more running containers", Min: 1, Max: -1,
+	Setup: func(fs *pflag.FlagSet) Runner {
+		timeout := fs.IntP("timeout", "t", 0, "Seconds to wait before killing the container")
+		fs.IntVar(timeout, "time", 0, "")
+		_ = fs.MarkHidden("time")
+		sig := fs.StringP("signal", "s", "", "Signal to send to the container")
+		return func(ctx context.Context, app *App, args []string) error {
+			asked := timeout
+			if !fs.Changed("timeout") && !fs.Changed("time") {
+				asked = nil
+			}
+			n, err := optionalSignal(*sig)
+			if err != nil {
+				return err
+			}
+			e, err := app.Engine()
+			if err != nil {
+				return err
+			}
+			return app.each(args, func(name string) error {
+				_, err := e.Stop(ctx, name, n, asked)
+				return err
+			})
+		}
+	},
+}
+
+func optionalSignal(s string) (syscall.Signal, error) {
+	if s == "" {
+		return 0, nil
+	}
+	return engine.ParseSignal(s)
+}
+
+var killCommand = Command{
+	Name: "kill", Aliases: []string{"container kill"}, Args: "[OPTIONS] CONTAINER [CONTAINER...]", Short: "Kill one or more running containers", Min: 1, Max: -1,
+	Setup: func(fs *pflag.FlagSet) Runner {
+		sig := fs.StringP("signal", "s", "KILL", "Signal to send to the container")
+		return func(ctx context.Context, app *App, args []string) error {
+			n, err := engine.ParseSignal(*sig)
+			if err != nil {
+				return err
+			}
+			e, err := app.Engine()
+			if err != nil {
+				return err
+			}
+			return app.each(args, func(name string) error { return e.Kill(ctx, name, n) })
+		}
+	},
+}
+
+var rmCommand = Command{
+	Name: "rm", Aliases: []string{"container rm", "container remove"}, Args: "[OPTIONS] CONTAINER [CONTAINER...]", Short: "Remove one or more containers", Min: 1, Max: -1,
+	Setup: func(fs *pflag.FlagSet) Runner {
+		force := fs.BoolP("force", "f", false, "Force the removal of a running container (uses SIGKILL)")
+		volumes := fs.BoolP("volumes", "v", false, "Remove anonymous volumes associated with the container")
+		return func(ctx context.Context, app *App, args []string) error {
+			e, err := app.Engine()
+			if err != nil {
+				return err
+			}
+			return app.each(args, func(name string) error { return e.Remove(ctx, name, *force, *volumes) })
+		}
+	},
+}
+
+var startCommand = Command{
+	Name: "start", Aliases: []string{"container start"}, Args: "[OPTIONS] CONTAINER [CONTAINER...]", Short: "Start one or more stopped containers", Min: 1, Max: -1,
+	Setup: func(fs *pflag.FlagSet) Runner {
+		attach := fs.BoolP("attach", "a", false, "Attach STDOUT/STDERR and forward signals")
+		in := fs.BoolP("interactive", "i", false, "Attach container's STDIN")
+		keys := fs.String("detach-keys", "", "Override the key sequence for detaching a container")
+		return func(ctx context.Context, app *App, args []string) error {
+			e, err := app.Engine()
+			if err != nil {
+				return err
+			}
+			if *attach || *in {
+				if len(args) > 1 {
+					return errors.New("you cannot start and attach multiple containers at once")
+				}
+				return app.startAttached(ctx, e, args[0], *in, *keys)
+			}
+			return app.each(args, func(name string) error {
+				_, _, err := e.Start(ctx, name)
+				return err
+			})
+		}
+	},
+}
+
+var waitCommand = Command{
+	Name: "wait", Aliases: []string{"container wait"}, Args: "CONTAINER [CONTAINER...]", Short: "Block until one or more containers stop, then print their exit codes", Min: 1, Max: -1,
+	Setup: func(*pflag.FlagSet) Runner {
+		return func(ctx context.Context, app *App, args []string) error {
+			e, err := app.Engine()
+			if err != nil {
+				return err
+			}
+			failed := false
+			for _, name := range args {
+				code, err := e.Wait(ctx, name)
+				if err != nil {
+					app.printError(err)
+					failed = true
+					continue
+				}
+				fmt.Fprintln(app.Out, code)
+			}
+			if failed {
+				return exit(1)
+			}
+			return nil
+		}
+	},
+}

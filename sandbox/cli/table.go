@@ -1,0 +1,9 @@
+package cli
+
+// fast are the commands of the small program.
+func fast() []Command {
+	return []Command{
+		runCommand, createCommand, execCommand, psCommand, logsCommand, startCommand, stopCommand, killCommand, rmCommand, waitCommand,
+		attachCommand, versionCommand,
+	}
+}

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/moss-sandbox/moss/image"
+	"github.com/moss-sandbox/moss/image/machine"
+	"github.com/moss-sandbox/moss/image/store"
+	"github.com/moss-sandbox/moss/sandbox/spec"
+)
+
+// base is what a container stands on: an image's layers, or a directory of this machine.
+type base struct {
+	id      string // of the image; empty for a directory
+	config  *image.Settings
+	kind    spec.Kind
+	trees   []spec.Tree
+	binds   []spec.Mount
+	release func()
+}
+
+// base finds the image, pulling it if the policy says so.
+func (e *Engine) base(ctx context.Context, o *Create) (*base, error) {
+	if isDirectoryImage(o.Image) {
+		return e.directory(ctx, o.Image)
+	}
+	ns, err := e.Namespace()
+	if err != nil {
+		return nil, err
+	}
+	images, err := e.Images()
+	if err != nil {
+		return nil, err
+	}
+	if o.Pull == "always" {
+		if err := e.pull(ctx, o.Image); err != nil {
+			return nil, err
+		}
+	}
+	img, lower, err := unpacked(images, o.Image, ns.Map.Key())
+	if (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotUnpacked)) && o.Pull != "never" {
+		if err := e.pull(ctx, o.Image); err != nil {
+			return nil, err
+		}
+		img, lower, err = unpacked(images, o.Image, ns.Map.Key())
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("No such image: %s", familiar(o.Image))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(lower) == 0 {
+		lower = []string{e.emptyLayer()}
+	}
+	b := &base{id: string(img.ID), config: &img.Config.Config, kind: e.storage()}
+	b.trees = []spec.Tree{{Target: "/", Lower: lower, Upper: "upper", Work: "work"}}
+	return b, nil
+}
+
+// unpacked finds an image and its layers' directories.
+func unpacked(images *store.Store, name, mapKey string) (*store.Image, []string, error) {
+	img, err := images.Lookup(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	lower, err := images.Lowers(img, mapKey)
+	return img, lower, err
+}
+
+// pull fetches an image by whatever the program can.
+func (e *Engine) pull(ctx context.Context, name string) error {
+	if e.Pull == nil {
+		return fmt.Errorf("No such image: %s", familiar(name))
+	}
+	return e.Pull(ctx, name)
+}
+
+func familiar(name string) string {
+	if r, err := image.ParseRef(name); err == nil {
+		return r.Familiar()
+	}
+	return name
+}
+
+// emptyLayer stands below an image without layers: overlay needs one.
+func (e *Engine) emptyLayer() string {
+	dir := e.Dirs.Data + "/empty"
+	_ = e.Dirs.Ensure(dir) // a mount that fails names it
+	return dir
+}
+
+// storage is the kind of root that this host can do, or that was asked for.
+func (e *Engine) storage() spec.Kind {
+	switch e.Config.Storage {
+	case "copy":
+		return spec.Copy
+	case "fuse-overlayfs":
+		return spec.Fuse
+	}
+	return spec.Overlay
+}
+
+// directory makes an image of a directory of this machine.
+func (e *Engine) directory(ctx context.Context, name string) (*base, error) {
+	dir, err := filepath.Abs(name)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return nil, hint("an IMAGE that begins with / or . is a directory of this machine", "image directory %q: %w", name, pathError(err))
+	}
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return nil, hint("an IMAGE that begins with / or . is a directory of this machine", "image directory %q: not a directory", name)
+	}
+	b := &base{kind: e.storage(), config: &image.Settings{Cmd: []string{"/bin/sh"}}}
+	ns, err := e.Namespace()
+	if err != nil {
+		return nil, err
+	}
+	src := machine.Source{Dir: dir, DataRoot: e.Dirs.Data, Owner: machine.Owner{UID: e.Dirs.UID, GID: e.Dirs.GID}, Mapped: ns.Map.HasUID}
+	plain, err := machine.Plain(src)
+	if err != nil {
+		return nil, err
+	}
+	if plain {
+		b.trees = []spec.Tree{{Target: "/", Lower: []string{dir}, Upper: "upper", Work: "work"}}
+		return b, nil
+	}
+	root, err := machine.Prepare(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range root.Overlays {
+		t := spec.Tree{Target: o.Target, Lower: o.Lower, Upper: "upper", Work: "work"}
+		if i > 0 {
+			n := strconv.Itoa(i)
+			t.Upper, t.Work = "trees/"+n+"/upper", "trees/"+n+"/work"
+		}
+		b.trees = append(b.trees, t)
+	}
+	for _, m := range root.Binds {
+		b.binds = append(b.binds, spec.Mount{Type: spec.Bind, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, File: true})
+	}
+	return b, nil
+}
+
+// pathError drops the path that the message has already.
+func pathError(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// defaultNetwork is the network of run without --network.
+const defaultNetwork = "none"

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Config is the user's configuration: config.json, and below it the course's moss.json beside the program.
+type Config struct {
+	Stores       []string            `json:"stores,omitempty"`  // course stores
+	Storage      string              `json:"storage,omitempty"` // overlay, fuse-overlayfs or copy; empty for the best
+	Network      string              `json:"network,omitempty"` // the default network of run
+	Strict       bool                `json:"strict,omitempty"`  // a weaker mechanism for a limit is an error
+	Quiet        bool                `json:"quiet,omitempty"`   // no notes about weaker mechanisms
+	NoNewPrivs   bool                `json:"noNewPrivileges,omitempty"`
+	DetachKeys   string              `json:"detachKeys,omitempty"`
+	Registries   map[string]Registry `json:"registries,omitempty"`
+	NetBackend   string              `json:"netBackend,omitempty"`
+	Budget       json.RawMessage     `json:"budget,omitempty"`
+	UnpackLimits json.RawMessage     `json:"unpackLimits,omitempty"`
+}
+
+// A Registry is what is known of one.
+type Registry struct {
+	Mirrors  []string `json:"mirrors,omitempty"`
+	Insecure bool     `json:"insecure,omitempty"`
+}
+
+// A ConfigError names the file and what is wrong in it.
+type ConfigError struct {
+	Path string
+	Err  error
+}
+
+func (e *ConfigError) Error() string { return "configuration " + e.Path + ": " + e.Err.Error() }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// loadConfig reads the course's file beside the program, then the user's over it. An unknown key is an error.
+func loadConfig() (Config, error) {
+	var c Config
+	if exe, err := os.Readlink("/proc/self/exe"); err == nil {
+		path := filepath.Join(filepath.Dir(exe), "moss.json")
+		if trusted(path) {
+			if err := c.read(path); err != nil {
+				return c, err
+			}
+		}
+	}
+	dir := getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(dir) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return c, nil
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	if err := c.read(filepath.Join(dir, "moss", "config.json")); err != nil {
+		return c, err
+	}
+	if s := getenv("MOSS_STORES"); s != "" {
+		c.Stores = append(strings.Split(s, ":"), c.Stores...)
+	}
+	if s := getenv("MOSS_STORAGE"); s != "" {
+		c.Storage = s
+	}
+	return c, nil
+}
+
+// trusted tells whether a file can only have been written by root, this user or the program's owner.
+func trusted(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o022 == 0
+}
+
+func (c *Config) read(path string) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return &ConfigError{path, err}
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return &ConfigError{path, err}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return &ConfigError{path, fmt.Errorf("more than one value")}
+	}
+	return nil
+}
