@@ -44,7 +44,7 @@ func parse(b []byte) (p packet, ok bool) {
 	default:
 		return p, false
 	}
-	if total > len(b) || !p.whole(total) {
+	if total > len(b) || !p.whole(total, b[0]>>4 == 4) {
 		return p, false
 	}
 	p.bytes = b[:total]
@@ -56,11 +56,11 @@ func parse(b []byte) (p packet, ok bool) {
 	return p, true
 }
 
-func (p *packet) whole(total int) bool {
-	switch p.proto {
-	case protoTCP:
+func (p *packet) whole(total int, v4 bool) bool {
+	switch {
+	case p.proto == protoTCP:
 		return total >= p.off+20
-	case protoICMP, protoICMPv6:
+	case p.proto == protoICMP && v4, p.proto == protoICMPv6 && !v4:
 		return total >= p.off+8
 	}
 	return false

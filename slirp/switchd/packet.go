@@ -35,7 +35,11 @@ func send(fd int, v any, files ...int) error {
 // receive reads one packet into v and returns the descriptors beside it; on an error it has closed them. The end of the
 // conversation is ErrGone. A non-blocking socket without a packet gives EAGAIN.
 func receive(fd int, v any) ([]int, error) {
-	data, oob := make([]byte, maxPacket), make([]byte, syscall.CmsgSpace(4*maxFiles))
+	size, err := waiting(fd)
+	if err != nil {
+		return nil, err
+	}
+	data, oob := make([]byte, min(size, maxPacket)), make([]byte, syscall.CmsgSpace(4*maxFiles))
 	n, on, flags, err := recvmsg(fd, data, oob)
 	if err != nil {
 		return nil, err
@@ -54,6 +58,19 @@ func receive(fd int, v any) ([]int, error) {
 		return nil, err
 	}
 	return files, nil
+}
+
+// waiting returns the length of the next packet and leaves it there (recv(2), MSG_PEEK with MSG_TRUNC), at least 1.
+func waiting(fd int) (int, error) {
+	for {
+		n, _, err := syscall.Recvfrom(fd, nil, syscall.MSG_PEEK|syscall.MSG_TRUNC)
+		if err == syscall.ECONNRESET {
+			err = ErrGone
+		}
+		if err != syscall.EINTR {
+			return max(n, 1), err
+		}
+	}
 }
 
 func recvmsg(fd int, data, oob []byte) (n, on, flags int, err error) {

@@ -1,0 +1,81 @@
+package switchd_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/switchd"
+)
+
+// weight returns the switch's private (dirty) memory in kB, its threads and its CPU time in ticks.
+func (l *lab) weight(t *testing.T) (private, threads, ticks int) {
+	t.Helper()
+	pid := strconv.Itoa(l.cmd.Process.Pid)
+	smaps, err := os.ReadFile("/proc/" + pid + "/smaps_rollup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(smaps)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "Private_Dirty:" {
+			n, _ := strconv.Atoi(f[1])
+			private += n
+		}
+	}
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+2:]))
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	threads, _ = strconv.Atoi(f[17])
+	return private, threads, user + system
+}
+
+// TestWeight holds the switch to its promises: memory when idle, memory of a relayed connection, no CPU time when idle.
+func TestWeight(t *testing.T) {
+	l := newLab(t, switchd.Config{})
+	b := slirptest.NewBox(t)
+	var ports []string
+	for i := range 10 {
+		ports = append(ports, strconv.Itoa(18100+i)+":80")
+	}
+	l.Attach(t, b, "web", ports...)
+	time.Sleep(200 * time.Millisecond)
+	idle, threads, before := l.weight(t)
+	time.Sleep(2 * time.Second)
+	_, _, after := l.weight(t)
+	t.Logf("idle with 10 ports: %d kB private, %d threads; %d ticks in 2 s", idle, threads, after-before)
+	if after > before {
+		t.Errorf("an idle switch used %d ticks in 2 s", after-before)
+	}
+	if limit := 2500; os.Getenv("MOSS_TEST_SWITCH") != "" && idle > limit {
+		t.Errorf("%d kB private memory when idle, more than %d", idle, limit)
+	}
+	const n = 2000
+	var open []net.Conn
+	b.Do(t, func() error {
+		for range n {
+			c, err := net.DialTimeout("tcp", slirptest.WorldAddr+":7", 3*time.Second)
+			if err != nil {
+				return fmt.Errorf("connection %d: %w", len(open), err)
+			}
+			open = append(open, c)
+		}
+		return nil
+	})
+	full, threads, _ := l.weight(t)
+	t.Logf("with %d idle connections: %d kB private, %d threads, %.1f kB a connection", len(open), full, threads, float64(full-idle)/float64(len(open)))
+	if per := float64(full-idle) / n; per > 8 {
+		t.Errorf("%.1f kB a connection", per)
+	}
+	for _, c := range open {
+		c.Close()
+	}
+}
