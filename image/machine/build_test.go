@@ -256,3 +256,21 @@ func TestUnreadableStaysOut(t *testing.T) {
 	wantAll(t, got, "base/etc/ssl/private/", "1/closed/")
 	wantNone(t, got, "dear", "secret", "key")
 }
+
+// The databases of other package managers are copied too, deep in a tree in place as well.
+func TestOtherPackageManagers(t *testing.T) {
+	dir := plant(t, "file usr/lib/sysimage/rpm/rpmdb.sqlite 644 rpm", "file usr/lib/libc.so 755 libc", "file lib/apk/db/installed 644 apk", "file lib/ld.so 755 ld",
+		"file var/lib/pacman/local/a-1/desc 644 desc", "file var/lib/pacman/sync/core.db 644 core", "link opt var/opt", "dir var/opt 755")
+	root, stage := buildFrom(t, dir, machineRules(), nil)
+	layers := listing(t, stage)
+	var all []string
+	for _, l := range layers { // without the layers' names
+		_, l, _ = strings.Cut(l, "/")
+		all = append(all, l)
+	}
+	wantAll(t, all, "lib/sysimage/rpm/rpmdb.sqlite=rpm", "apk/db/installed=apk", "a-1/", "var/lib/pacman/sync/core.db=core", "opt -> var/opt", "var/opt/")
+	wantNone(t, all, "libc.so", "ld.so", "desc=", "moss-adopt", "policy-rc.d")
+	if len(root.Overlays) != 4 {
+		t.Errorf("overlays: %+v", root.Overlays)
+	}
+}
