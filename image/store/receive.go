@@ -43,7 +43,7 @@ func (ss *Session) Receive(ctx context.Context, f Fetch) error {
 		return ss.download(ctx, f)
 	}
 	err = ss.ensureTree(ctx, f, from)
-	if errors.Is(err, errBadBlob) { // what is stored is not what it is called: the download replaces it
+	if errors.Is(err, errBadBlob) && f.Open != nil { // what is stored is not what it is called: the download replaces it
 		return ss.download(ctx, f)
 	}
 	return err
