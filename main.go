@@ -10,6 +10,7 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox/cli"
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/userns/probe"
 	"github.com/moss-sandbox/moss/userns/role"
 )
 
@@ -42,6 +43,8 @@ func run(ctx context.Context, inv *role.Invocation) error {
 		return engine.RunSupervisor(ctx, inv)
 	case engine.WorkerRole:
 		return engine.RunWorker(inv)
+	case probe.Role:
+		return probe.RunInside(inv)
 	}
 	return runFull(ctx, inv)
 }

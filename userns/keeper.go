@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/moss-sandbox/moss/userns/spawn"
 	"github.com/moss-sandbox/moss/userns/sys"
@@ -20,6 +21,7 @@ type Namespace struct {
 	Identity
 	keeper Process
 	pidfd  int
+	use    int
 }
 
 // FD is a descriptor of the process that holds the namespace: setns(2) takes it for the user namespace and for the empty
@@ -29,8 +31,32 @@ func (n *Namespace) FD() int { return n.pidfd }
 // PID is the process that holds the namespace.
 func (n *Namespace) PID() int { return n.keeper.PID }
 
-// Close gives the descriptor back; the namespace lives on with its keeper.
-func (n *Namespace) Close() { syscall.Close(n.pidfd) }
+// Use is a descriptor of a file whose shared lock keeps the keeper alive. Who is to outlive this process, and needs the
+// namespace to be found, inherits it.
+func (n *Namespace) Use() int { return n.use }
+
+// Close gives the descriptors back. A keeper that nobody uses ends after a second.
+func (n *Namespace) Close() {
+	syscall.Close(n.pidfd)
+	syscall.Close(n.use)
+}
+
+// usersFile is the file whose lock says that the namespace is in use: shared by all users, exclusive by a keeper that is
+// about to end.
+const usersFile = "users"
+
+// takeUse takes the shared lock; an error while a keeper is ending.
+func takeUse(runDir string) (int, error) {
+	fd, err := syscall.Open(filepath.Join(runDir, usersFile), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return -1, fmt.Errorf("opening %q: %w", usersFile, err)
+	}
+	if err := sys.ShareOFD(fd); err != nil {
+		syscall.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
 
 // record is the content of keeper.json: a cache; what it names is checked at each use.
 type record struct {
@@ -54,11 +80,19 @@ func Find(runDir string) (*Namespace, error) {
 	if r.Identity.UID != os.Geteuid() {
 		return nil, os.ErrNotExist
 	}
-	fd, err := r.Keeper.Open()
+	use, err := takeUse(runDir) // from here on the keeper stays, if it is there
 	if err != nil {
 		return nil, os.ErrNotExist
 	}
-	return &Namespace{Identity: r.Identity, keeper: r.Keeper, pidfd: fd}, nil
+	fd, err := r.Keeper.Open()
+	if err != nil || !r.Keeper.Alive() {
+		syscall.Close(use)
+		if err == nil {
+			syscall.Close(fd)
+		}
+		return nil, os.ErrNotExist
+	}
+	return &Namespace{Identity: r.Identity, keeper: r.Keeper, pidfd: fd, use: use}, nil
 }
 
 // Ensure returns the user's namespace and makes it where there is none. Others are processes that may still live in an
@@ -79,6 +113,32 @@ func Ensure(runDir string, others func() []Process) (*Namespace, error) {
 	if n, err := Find(runDir); err == nil {
 		return n, nil
 	}
+	use, err := awaitUse(runDir)
+	if err != nil {
+		return nil, err
+	}
+	n, err := start(runDir, others)
+	if err != nil {
+		syscall.Close(use)
+		return nil, err
+	}
+	n.use = use
+	return n, nil
+}
+
+// awaitUse is takeUse that waits until an old keeper has ended.
+func awaitUse(runDir string) (fd int, err error) {
+	for range 2000 {
+		if fd, err = takeUse(runDir); err == nil {
+			return fd, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return -1, fmt.Errorf("waiting for the end of an old keeper: %w", err)
+}
+
+// start starts a keeper.
+func start(runDir string, others func() []Process) (*Namespace, error) {
 	id, err := Identify()
 	if err != nil {
 		return nil, err
@@ -139,6 +199,7 @@ const (
 	keeperReport = 3
 	keeperGo     = 4
 	keeperOld    = 5
+	keeperUsers  = 6
 )
 
 // keeperList is the keeper: it makes its namespaces (or joins an old one's), waits until its map is written, leaves the
@@ -167,10 +228,23 @@ func keeperList(join bool, runDir string) *spawn.List {
 	l.Call("entering the empty root", syscall.SYS_CHDIR, root)
 	l.Call("changing the root", syscall.SYS_PIVOT_ROOT, dot, dot)
 	l.Call("leaving the old root", syscall.SYS_UMOUNT2, dot, syscall.MNT_DETACH)
-	l.Call("closing descriptors", sys.SYS_CLOSE_RANGE, 0, 1<<32-1, 0)
-	pause := l.Try("pausing", sys.SYS_PAUSE, sys.PauseArgs()...)
-	l.Jump(pause)
+	l.Call("closing descriptors", sys.SYS_CLOSE_RANGE, 0, keeperUsers-1, 0)
+	l.Call("closing descriptors", sys.SYS_CLOSE_RANGE, keeperUsers+1, 1<<32-1, 0)
+	keepUntilUnused(l)
 	return l
+}
+
+// keepUntilUnused is the keeper's life: it waits, without a timer, until nobody holds the users' lock; lets it go again and
+// gives the next user a second; and ends holding it, so that whoever comes at that moment knows.
+func keepUntilUnused(l *spawn.List) {
+	second := uintptr(l.Words(1, 0)) // struct timespec; the kernel writes the rest back only where it is interrupted
+	exclusive, unlock := uintptr(l.Bytes(sys.LockWhole(sys.WriteLock))), uintptr(l.Bytes(sys.LockWhole(sys.Unlock)))
+	idle := l.Try("waiting until nobody is inside", syscall.SYS_FCNTL, keeperUsers, sys.SetLockWait, exclusive)
+	l.Try("letting others in", syscall.SYS_FCNTL, keeperUsers, sys.SetLock, unlock)
+	l.Try("waiting for the next", sys.SYS_PPOLL, 0, 0, second, 0, 8)
+	last := l.Call("looking once more", syscall.SYS_FCNTL, keeperUsers, sys.SetLock, exclusive)
+	l.OnError(last, idle)
+	l.Call("ending", syscall.SYS_EXIT_GROUP, 0)
 }
 
 // create starts a keeper with a new namespace and writes its map. If the helpers refuse, the own id alone is mapped.
@@ -219,7 +293,12 @@ func startKeeper(l *spawn.List, runDir string, old int, mapped func(pid int) err
 		return 0, err
 	}
 	defer gw.Close()
-	pid, err := l.Start(spawn.Options{Name: "moss-keeper", Files: []int{-1, -1, -1, int(rw.Fd()), int(gr.Fd()), old}, Report: keeperReport, Setsid: true, TmpDir: runDir})
+	users, err := os.OpenFile(filepath.Join(runDir, usersFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := l.Start(spawn.Options{Name: "moss-keeper", Files: []int{-1, -1, -1, int(rw.Fd()), int(gr.Fd()), old, int(users.Fd())}, Report: keeperReport, Setsid: true, TmpDir: runDir})
+	users.Close()
 	rw.Close()
 	gr.Close()
 	if err != nil {

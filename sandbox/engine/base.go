@@ -124,14 +124,6 @@ func (e *Engine) directory(ctx context.Context, name string) (*base, error) {
 		return nil, err
 	}
 	src := machine.Source{Dir: dir, DataRoot: e.Dirs.Data, Owner: machine.Owner{UID: e.Dirs.UID, GID: e.Dirs.GID}, Mapped: ns.Map.HasUID}
-	plain, err := machine.Plain(src)
-	if err != nil {
-		return nil, err
-	}
-	if plain {
-		b.trees = []spec.Tree{{Target: "/", Lower: []string{dir}, Upper: "upper", Work: "work"}}
-		return b, nil
-	}
 	root, err := machine.Prepare(ctx, src)
 	if err != nil {
 		return nil, err

@@ -152,6 +152,7 @@ func (w *writer) hold(pid spawn.Addr) {
 		wanted   bool
 	}{
 		{"the lock", fdAlive, HolderAlive, true},
+		{"the namespace", fdUse, HolderUse, true},
 		{"the input", fdHoldIn, HolderStdin, w.s.Process.Stdin && !w.s.Process.StdinOnce},
 		{"the output", fdHoldO, HolderStdout, !w.s.Process.TTY},
 		{"the errors", fdHoldE, HolderStderr, !w.s.Process.TTY},
@@ -161,7 +162,7 @@ func (w *writer) hold(pid spawn.Addr) {
 			w.Call("keeping "+k.name, sys.SYS_DUP3, k.from, k.to, 0)
 		}
 	}
-	w.Call("closing all above", sys.SYS_CLOSE_RANGE, HolderRoot+1, 1<<32-1, 0)
+	w.Call("closing all above", sys.SYS_CLOSE_RANGE, HolderUse+1, 1<<32-1, 0)
 	w.lastCalls(pid)
 }
 

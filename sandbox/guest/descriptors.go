@@ -22,7 +22,8 @@ const (
 	fdGo     = 19 // the guest waits here until its network is there
 	fdCgroup = 20 // the cgroup the guest is born in
 	fdJoin   = 21 // the process whose namespaces are shared
-	fdEnd    = 22
+	fdUse    = 22 // lock that keeps the user's keeper
+	fdEnd    = 23
 )
 
 // Descriptors of a holder, by number: part of the interface between versions, since a supervisor of one version finds the
@@ -34,6 +35,7 @@ const (
 	HolderStdout = 63 // read end of its output
 	HolderStderr = 64
 	HolderRoot   = 65 // O_PATH descriptor of the root: the last unmount follows the holder's end
+	HolderUse    = 66 // open description with the lock that keeps the user's keeper
 )
 
 // Files are the descriptors of the process that starts a birth; -1 for none.
@@ -53,18 +55,19 @@ type Files struct {
 	Go               int
 	Cgroup           int
 	Join             int
+	Use              int
 }
 
 // NoFiles has nothing.
 func NoFiles() Files {
-	return Files{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+	return Files{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
 }
 
 // Order is the files in the list's numbering, for spawn.Options.
 func (f Files) Order() []int {
 	return []int{
 		f.Null, f.Null, f.Null, f.NS, f.Alive, f.Report, f.MapR, f.MapW, f.ExecR, f.ExecW, f.Stdin, f.Stdout, f.Stderr,
-		f.HoldIn, f.HoldOut, f.HoldErr, f.TTY, f.TTYIn, f.TTYOut, f.Go, f.Cgroup, f.Join,
+		f.HoldIn, f.HoldOut, f.HoldErr, f.TTY, f.TTYIn, f.TTYOut, f.Go, f.Cgroup, f.Join, f.Use,
 	}
 }
 

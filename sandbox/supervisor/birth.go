@@ -126,7 +126,7 @@ func (b *birth) descriptors(g *Guest) (alive *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening /dev/null: %w", err)
 	}
-	b.files.Null, b.files.NS = b.keep(null), b.env.Namespace.FD()
+	b.files.Null, b.files.NS, b.files.Use = b.keep(null), b.env.Namespace.FD(), b.env.Namespace.Use()
 	var reportW int
 	if b.report, reportW, err = b.pipe(); err != nil {
 		return nil, err

@@ -154,6 +154,27 @@ func LockOFD(fd int) error {
 	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &lk)
 }
 
+// ShareOFD takes a shared open-file-description lock; EAGAIN when somebody holds an exclusive one.
+func ShareOFD(fd int) error {
+	lk := unix.Flock_t{Type: unix.F_RDLCK}
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &lk)
+}
+
+// Arguments of fcntl(2) for lists that lock files themselves.
+const (
+	SetLock     = unix.F_OFD_SETLK
+	SetLockWait = unix.F_OFD_SETLKW
+	WriteLock   = unix.F_WRLCK
+	Unlock      = unix.F_UNLCK
+)
+
+// LockWhole is a struct flock over a whole file.
+func LockWhole(kind int16) []byte {
+	b := make([]byte, unsafe.Sizeof(unix.Flock_t{}))
+	(*unix.Flock_t)(unsafe.Pointer(&b[0])).Type = kind
+	return b
+}
+
 // LockedOFD tells whether another open file description holds a lock on the file; it takes none.
 func LockedOFD(fd int) (bool, error) {
 	lk := unix.Flock_t{Type: unix.F_WRLCK}
