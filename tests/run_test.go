@@ -32,7 +32,7 @@ func TestRunEnvironment(t *testing.T) {
 	play(t, []scene{
 		{"variable", `$run -e A=b -e EMPTY= ./root sh -c 'echo $A${EMPTY-unset}'`, "b\n", "", 0},
 		{"variable of the caller", `C=d $run -e C ./root sh -c 'echo $C'`, "d\n", "", 0},
-		{"caller's variables stay outside", `SECRET=1 $run ./root env`, "~(?:(?:HOME=/root|HOSTNAME=[0-9a-f]{12}|PATH=[^\n]*)\n)+", "", 0},
+		{"caller's variables stay outside", `SECRET=1 $run ./root env`, "~(?:(?:HOME=/root|HOSTNAME=[0-9a-f]{12}|APT_CONFIG=/dev/moss-apt.conf|PATH=[^\n]*)\n)+", "", 0},
 		{"hostname", `$run --hostname box ./root hostname`, "box\n", "", 0},
 		{"hostname is the short id", `$run ./root hostname`, "~[0-9a-f]{12}\n", "", 0},
 		{"working directory", `$run -w /etc ./root pwd`, "/etc\n", "", 0},
@@ -59,13 +59,24 @@ func TestRunRootFileSystem(t *testing.T) {
 
 func TestRunVolumes(t *testing.T) {
 	play(t, []scene{
-		{"bind", `mkdir -p data; echo in >data/f; $run -v "$PWD/data:/data" ./root sh -c 'cat /data/f; echo out >/data/g'; cat data/g; rm -rf data`, "in\nout\n", "", 0},
+		{"bind", `mkdir -p data; echo in >data/f; $run -v "$PWD/data:/data" ./root cat /data/f; rm -rf data`, "in\n", "", 0},
 		{"bind read-only", `mkdir -p data; $run -v "$PWD/data:/data:ro" ./root touch /data/f; echo code $?; rm -rf data`, "code 1\n", "*Read-only file system", 0},
 		{"bind of a file", `echo text >one; $run -v "$PWD/one:/etc/one" ./root cat /etc/one`, "text\n", "", 0},
-		{"files made inside are the user's", `mkdir -p data; $run -v "$PWD/data:/data" ./root touch /data/f; [ -O data/f ] || [ "$(id -u)" = 0 ] && echo mine; rm -rf data`, "mine\n", "", 0},
 		{"named", `$run -v vol-a:/data ./root sh -c 'echo kept >/data/f'; $run -v vol-a:/data ./root cat /data/f`, "kept\n", "", 0},
 		{"name that is none", `$run -v 'b!d:/data' ./root true`, "", `*includes invalid characters for a local volume name`, 125},
 		{"relative target", `$run -v "$PWD:data" ./root true`, "", `*mount path must be absolute`, 125},
+	})
+}
+
+// What root in a container writes to a bound directory is the user's own. Real root is nobody's root inside: its containers write
+// where their range may, and that they may not here is the point of the range.
+func TestRunVolumesBelongToTheUser(t *testing.T) {
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		s := scene{"", `mkdir data; $run -v "$PWD/data:/data" ./root sh -c 'echo out >/data/g'; cat data/g; [ -O data/g ] && echo mine`, "out\nmine\n", "", 0}
+		if l.Ids == harness.RootIds {
+			s.stdout, s.stderr, s.code = "", "*Permission denied", 1
+		}
+		s.play(t, l, "moss")
 	})
 }
 

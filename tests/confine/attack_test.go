@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moss-sandbox/moss/tests/confine/sight"
 	"github.com/moss-sandbox/moss/tests/harness"
@@ -28,7 +29,7 @@ func TestJoiningProcessesCannotBeAttacked(t *testing.T) {
 			each(t, func(t *testing.T, s *stage) {
 				binary := harness.Binary(t)
 				before := hash(t, binary)
-				wins := attacked(t, s, options, func(string) *exec.Cmd { return s.Command("moss", "exec", "victim", "/bin/true") })
+				wins := attacked(t, s, options, func() *exec.Cmd { return s.Command("moss", "exec", "victim", "/bin/true") })
 				if wins.Total() > 0 {
 					t.Errorf("the attacker won %v, for example %s", wins.Won, wins.Example)
 				}
@@ -50,8 +51,8 @@ func TestControlOfTheAttack(t *testing.T) {
 		if s.Ids == harness.RootIds {
 			t.Skip("root's nsenter keeps capabilities of the machine")
 		}
-		wins := attacked(t, s, []string{"--cap-add", "SYS_PTRACE"}, func(pid string) *exec.Cmd {
-			return s.Command(nsenter, "-t", pid, "-U", "--preserve-credentials", "-m", "-p", "-i", "-u", "-n", "/bin/true")
+		wins := attacked(t, s, []string{"--cap-add", "SYS_PTRACE"}, func() *exec.Cmd {
+			return s.Command(nsenter, "-t", s.pid(t, "victim"), "-U", "--preserve-credentials", "-m", "-p", "-i", "-u", "-n", "/bin/true")
 		})
 		if wins.Total() == 0 {
 			t.Errorf("the attacker won nothing of nsenter, having seen %d processes and tried %d times", wins.Seen, wins.Tried)
@@ -61,16 +62,15 @@ func TestControlOfTheAttack(t *testing.T) {
 
 // attacked starts a container with the attacker as its first process, has join enter it again and again, and returns
 // what the attacker got.
-func attacked(t *testing.T, s *stage, options []string, join func(pid string) *exec.Cmd) sight.Wins {
+func attacked(t *testing.T, s *stage, options []string, join func() *exec.Cmd) sight.Wins {
 	t.Helper()
 	args := append([]string{"run", "-d", "--name", "victim", "--network=none"}, options...)
 	s.Moss(append(args, s.root, "/probe", "attack", "120")...).OK(t)
 	defer s.Moss("rm", "-f", "victim")
-	pid := s.Moss("inspect", "-f", "{{.State.Pid}}", "victim").OK(t)
 	failed := 0
 	for range joins() {
 		// Killed by a tracer's detach or not, the join itself must end.
-		if r := s.Do(join(pid)); r.Code != 0 {
+		if r := s.Do(join()); r.Code != 0 {
 			failed++
 		}
 	}
@@ -78,7 +78,9 @@ func attacked(t *testing.T, s *stage, options []string, join func(pid string) *e
 		t.Errorf("%d of %d joins failed", failed, joins())
 	}
 	s.Moss("exec", "victim", "/bin/touch", "/tmp/enough").OK(t)
-	s.Moss("wait", "victim")
+	harness.Eventually(t, 10*time.Second, "the attacker ends", func() bool {
+		return strings.Contains(s.Moss("logs", "victim").Stdout, "Seen")
+	})
 	return tell[sight.Wins](t, s.Moss("logs", "victim"))
 }
 

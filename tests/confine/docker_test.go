@@ -41,6 +41,27 @@ func checklist() []line {
 		{"user keeps the bounding set", user, capSet("CapBnd", dockerCaps), privileged},
 		{"cap-drop takes away", with("--cap-drop ALL"), capSet("CapBnd", noCaps), with("")},
 		{"cap-add adds one", with("--cap-add SYS_PTRACE"), capSet("CapEff", "00000000a80c25fb"), with("")},
+		{"exec: bounding set", join(""), capSet("CapBnd", dockerCaps), join("--privileged")},
+		{"exec: permitted set", join(""), capSet("CapPrm", dockerCaps), join("--privileged")},
+		{"exec: effective set", join(""), capSet("CapEff", dockerCaps), join("--privileged")},
+		{"exec: inheritable set is empty", join(""), capSet("CapInh", noCaps), ambient},
+		{"exec: ambient set is empty", join(""), capSet("CapAmb", noCaps), ambient},
+		{"exec: seccomp filter", join(""), status("Seccomp", "2"), outside},
+		{"exec: no_new_privs is off", join(""), status("NoNewPrivs", "0"), with("--security-opt no-new-privs")},
+		{"exec: descriptors 0 to 2 alone", join(""), descriptors, leakyCaller},
+		{"exec: descriptors are pipes and its own null", join(""), ownDescriptors, leakyCaller},
+		{"exec: masked paths", join(""), masked, outside},
+		{"exec: read-only paths", join(""), readOnly, outside},
+		{"exec: user namespace", join(""), ownNamespace("user"), outside},
+		{"exec: mount namespace", join(""), ownNamespace("mnt"), outside},
+		{"exec: pid namespace", join(""), ownNamespace("pid"), outside},
+		{"exec: network namespace", join(""), ownNamespace("net"), outside},
+		{"exec: ipc namespace", join(""), ownNamespace("ipc"), outside},
+		{"exec: uts namespace", join(""), ownNamespace("uts"), outside},
+		{"exec: cgroup namespace", join(""), ownNamespace("cgroup"), outside},
+		{"exec: environment", join(""), environment, outside},
+		{"exec: umask 022", join(""), umask, strangeUmask},
+		{"exec: no core files", join(""), noCore, coreFiles},
 		{"user namespace", with(""), ownNamespace("user"), outside},
 		{"mount namespace", with(""), ownNamespace("mnt"), outside},
 		{"pid namespace", with(""), ownNamespace("pid"), outside},
@@ -76,7 +97,7 @@ func checklist() []line {
 		{"low ports are open to everybody", with(""), sysctl("net/ipv4/ip_unprivileged_port_start", "0"), outside},
 		{"ping for the mapped groups", with(""), pingRange, outside},
 		{"no core files", with(""), noCore, coreFiles},
-		{"umask 022", with(""), func(_ *viewer, s sight.Sight) string { return differs("umask", fmt.Sprintf("%03o", s.Umask), "022") }, strangeUmask},
+		{"umask 022", with(""), umask, strangeUmask},
 		{"oom score not below the caller's", raisedScore, oomScore, with("")},
 		{"environment of PATH, HOSTNAME, HOME alone", with(""), environment, outside},
 		{"descriptors 0 to 2 alone", with(""), descriptors, leakyCaller},
@@ -158,6 +179,8 @@ func pingRange(v *viewer, s sight.Sight) string {
 	}
 	return ""
 }
+
+func umask(_ *viewer, s sight.Sight) string { return differs("umask", fmt.Sprintf("%03o", s.Umask), "022") }
 
 func noCore(_ *viewer, s sight.Sight) string {
 	if l := s.Limits["core"]; l[0] != 0 {

@@ -72,15 +72,38 @@ func TestFilesOfTheHostAreOutOfReach(t *testing.T) {
 func TestWorkingDirectoryCannotBeADescriptor(t *testing.T) {
 	each(t, func(t *testing.T, s *stage) {
 		file := s.canary(t)
+		root := filepath.Join(s.Work, "root")
+		s.Moss("run", "-d", "--name", "box", "--network=none", root, "/probe", "sleep").OK(t)
+		defer s.Moss("rm", "-f", "box")
+		probe := []string{"/probe", "reach", token, file, "/" + filepath.Base(file)}
 		for fd := range 26 {
-			for _, dir := range []string{fmt.Sprintf("/proc/self/fd/%d/..", fd), fmt.Sprintf("/dev/fd/%d", fd)} {
-				cmd := s.Command("moss", "run", "--rm", "--network=none", "-w", dir, filepath.Join(s.Work, "root"), "/probe", "reach", token, file, "/"+filepath.Base(file))
+			dir := fmt.Sprintf("/proc/self/fd/%d/..", fd)
+			for _, args := range [][]string{
+				append([]string{"run", "--rm", "--network=none", "-w", dir, root}, probe...),
+				append([]string{"exec", "-w", dir, "box"}, probe...),
+			} {
+				cmd := s.Command("moss", args...)
 				cmd.Dir = filepath.Dir(file)
 				if r := s.Do(cmd); r.Code == 0 && strings.TrimSpace(r.Stdout) != "[]" {
-					t.Errorf("-w %s: %.300s", dir, r)
+					t.Errorf("%s -w %s: %.300s", args[0], dir, r)
 				}
 			}
 		}
+	})
+}
+
+// A link of the image that is the working directory leads to no descriptor either, and nothing is made through it.
+func TestWorkingDirectoryThroughALink(t *testing.T) {
+	each(t, func(t *testing.T, s *stage) {
+		canary := filepath.Dir(s.canary(t))
+		for fd := range 26 {
+			s.CreateTree(s.Work+"/root", fmt.Sprintf("link w%d /proc/self/fd/%d/../../../../../../../../../..%s", fd, fd, canary))
+			r := s.inside([]string{"-w", fmt.Sprintf("/w%d/made/here", fd)}, "reach", token, "/"+token)
+			if r.Code == 0 && strings.TrimSpace(r.Stdout) != "[]" {
+				t.Errorf("descriptor %d: %.300s", fd, r)
+			}
+		}
+		untouched(t, canary, "-w")
 	})
 }
 
@@ -89,7 +112,7 @@ func TestContainersAreApart(t *testing.T) {
 	each(t, func(t *testing.T, s *stage) {
 		s.Moss("run", "-d", "--name", "box", "--network=none", s.root, "sh", "-c", "echo "+token+" >/token; exec /probe sleep").OK(t)
 		defer s.Moss("rm", "-f", "box")
-		pid := s.Moss("inspect", "-f", "{{.State.Pid}}", "box").OK(t)
+		pid := s.pid(t, "box")
 		for _, options := range [][]string{nil, {"--privileged"}, {"--cap-add", "SYS_PTRACE"}} {
 			other := tell[sight.Attempts](t, s.inside(options, "signal", pid, "-1"))
 			for name, answer := range other {
@@ -115,7 +138,7 @@ func TestRootInsideIsTheAccountOutside(t *testing.T) {
 	each(t, func(t *testing.T, s *stage) {
 		s.Moss("run", "-d", "--name", "box", "--network=none", s.root, "/probe", "sleep").OK(t)
 		defer s.Moss("rm", "-f", "box")
-		pid := s.Moss("inspect", "-f", "{{.State.Pid}}", "box").OK(t)
+		pid := s.pid(t, "box")
 		info, err := os.Stat("/proc/" + pid)
 		if err != nil {
 			t.Fatal(err)

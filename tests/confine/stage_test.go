@@ -75,6 +75,27 @@ func (s *stage) inside(options []string, probe ...string) harness.Result {
 	return s.Moss(append(append(args, s.root, "/probe"), probe...)...)
 }
 
+// joined runs the probe in a container that runs already.
+func (s *stage) joined(options []string, probe ...string) harness.Result {
+	name := "joined"
+	if r := s.Moss("run", "-d", "--name", name, "--network=none", s.root, "/probe", "sleep"); r.Code != 0 {
+		return r
+	}
+	defer s.Moss("rm", "-f", name)
+	args := append(append([]string{"exec"}, options...), name, "/probe")
+	return s.Moss(append(args, probe...)...)
+}
+
+// pid is the number of a container's first process on the machine.
+func (s *stage) pid(t *testing.T, name string) string {
+	t.Helper()
+	pid := s.Moss("inspect", "-f", "{{.State.Pid}}", name).OK(t)
+	if pid == "" || pid == "0" {
+		t.Fatalf("container %s has pid %q", name, pid)
+	}
+	return pid
+}
+
 // outside runs the probe as the account, without any confinement.
 func (s *stage) outside(probe ...string) harness.Result {
 	return s.Do(s.Command(s.Work+"/root/probe", probe...))
@@ -117,6 +138,9 @@ const (
 // with is a container with options, split at blanks; with("") is the default.
 func with(options string) place { return place("run " + options) }
 
+// join is a command that joins a running container, with options of exec.
+func join(options string) place { return place("exec " + options) }
+
 // viewer looks around in each place once.
 type viewer struct {
 	t     *testing.T
@@ -147,6 +171,9 @@ func (v *viewer) run(p place, probe []string) harness.Result {
 		return v.s.outside(probe...)
 	case weak:
 		return v.s.weak(probe...)
+	}
+	if options, ok := strings.CutPrefix(string(p), "exec"); ok {
+		return v.s.joined(strings.Fields(options), probe...)
 	}
 	if through, ok := strange(v.s)[p]; ok {
 		return v.s.Do(through(probe))

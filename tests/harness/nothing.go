@@ -276,7 +276,7 @@ func (l *Login) keeps(path string) bool {
 	}
 	top, _, _ := strings.Cut(rel, "/")
 	switch top {
-	case "blobs", "layers", "images.json", "volumes", "networks", "events", "skeletons", "lock":
+	case "blobs", "layers", "images.json", "volumes", "networks", "events", "machine":
 		return true
 	}
 	return false
