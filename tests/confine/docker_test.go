@@ -47,7 +47,7 @@ func checklist() []line {
 		{"exec: inheritable set is empty", join(""), capSet("CapInh", noCaps), ambient},
 		{"exec: ambient set is empty", join(""), capSet("CapAmb", noCaps), ambient},
 		{"exec: seccomp filter", join(""), status("Seccomp", "2"), outside},
-		{"exec: no_new_privs is off", join(""), status("NoNewPrivs", "0"), with("--security-opt no-new-privs")},
+		{"exec: no_new_privs is off", join(""), status("NoNewPrivs", "0"), with("--security-opt no-new-privileges")},
 		{"exec: descriptors 0 to 2 alone", join(""), descriptors, leakyCaller},
 		{"exec: descriptors are pipes and its own null", join(""), ownDescriptors, leakyCaller},
 		{"exec: masked paths", join(""), masked, outside},
@@ -73,9 +73,9 @@ func checklist() []line {
 		{"sees its own processes only", with(""), aloneInProc, outside},
 		{"only lo", with(""), onlyLoopback, outside},
 		{"uid 0 inside is not 0 outside", with(""), notRealRoot, outside},
-		{"no_new_privs is off", with(""), status("NoNewPrivs", "0"), with("--security-opt no-new-privs")},
-		{"no_new_privs as an option", with("--security-opt no-new-privs"), status("NoNewPrivs", "1"), with("")},
-		{"root with no_new_privs keeps its set", with("--security-opt no-new-privs"), capSet("CapEff", dockerCaps), with("--cap-drop ALL")},
+		{"no_new_privs is off", with(""), status("NoNewPrivs", "0"), with("--security-opt no-new-privileges")},
+		{"no_new_privs as an option", with("--security-opt no-new-privileges"), status("NoNewPrivs", "1"), with("")},
+		{"root with no_new_privs keeps its set", with("--security-opt no-new-privileges"), capSet("CapEff", dockerCaps), with("--cap-drop ALL")},
 		{"seccomp filter", with(""), status("Seccomp", "2"), outside},
 		{"one seccomp filter", with(""), status("Seccomp_filters", "1"), outside},
 		{"masked paths", with(""), masked, outside},
@@ -180,7 +180,9 @@ func pingRange(v *viewer, s sight.Sight) string {
 	return ""
 }
 
-func umask(_ *viewer, s sight.Sight) string { return differs("umask", fmt.Sprintf("%03o", s.Umask), "022") }
+func umask(_ *viewer, s sight.Sight) string {
+	return differs("umask", fmt.Sprintf("%03o", s.Umask), "022")
+}
 
 func noCore(_ *viewer, s sight.Sight) string {
 	if l := s.Limits["core"]; l[0] != 0 {

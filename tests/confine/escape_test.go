@@ -61,7 +61,8 @@ func TestFilesOfTheHostAreOutOfReach(t *testing.T) {
 		if found := tell[sight.Reached](t, s.weak(reach[1:]...)); len(found) == 0 {
 			t.Error("control: nothing is reached in a weak sandbox either")
 		}
-		mounted := s.inside([]string{"-v", filepath.Dir(file) + ":/mnt"}, "reach", token, "/mnt/"+token)
+		s.CreateTree(s.Work+"/shown", "file "+token+" "+token)
+		mounted := s.inside([]string{"-v", s.Work + "/shown:/mnt"}, "reach", token, "/mnt/"+token)
 		if found := tell[sight.Reached](t, mounted); len(found) == 0 {
 			t.Error("control: a mounted file is not reached")
 		}

@@ -40,7 +40,7 @@ func attack(d time.Duration) sight.Wins {
 	}
 	last := lastPID()
 	for end := time.Now().Add(d); time.Now().Before(end) && !told(); {
-		for next := last + 1; next <= last+3; next++ {
+		for next, newest := last+1, lastPID()+2; next <= newest; next++ {
 			a.pid, a.dir = next, "/proc/"+strconv.Itoa(next)
 			if _, err := os.Lstat(a.dir); err != nil {
 				continue
@@ -62,14 +62,12 @@ func told() bool {
 
 // lastPID is the number given last in this pid namespace.
 func lastPID() int {
-	all := pids()
-	last := all[len(all)-1]
 	if f := strings.Fields(text("/proc/loadavg")); len(f) == 5 {
 		if n, err := strconv.Atoi(f[4]); err == nil {
-			last = n
+			return n
 		}
 	}
-	return last
+	return os.Getpid()
 }
 
 // harass repeats every attack on one process until it has become the container's own, or is gone.
