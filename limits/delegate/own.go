@@ -61,8 +61,10 @@ func Writable(dir string) error {
 	return nil
 }
 
-// given tells whether a writable cgroup was given away: its manager says so (systemd marks what it delegates with an
-// extended attribute), it is the root of a cgroup namespace, or there is no systemd that could want it.
+// given tells whether a writable cgroup was given away: its manager says so (newer systemd marks what it delegates with an
+// extended attribute), it is the root of a cgroup namespace, there is no systemd that could want it, or the system's manager
+// has handed it to this account, as it does for services with User= and Delegate=. What lies below the account's own
+// manager is always writable and says nothing.
 func given(dir string) bool {
 	mark := make([]byte, 1)
 	if n, err := syscall.Getxattr(dir, "user.delegate", mark); err == nil && n == 1 && mark[0] == '1' {
@@ -72,8 +74,10 @@ func given(dir string) bool {
 	if strings.Contains("\n"+string(text), "\n0::/\n") {
 		return true
 	}
-	_, err := os.Stat("/run/systemd/system")
-	return errors.Is(err, fs.ErrNotExist)
+	if _, err := os.Stat("/run/systemd/system"); errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	return os.Getuid() != 0 && !strings.Contains(dir, fmt.Sprintf("/user@%d.service", os.Getuid()))
 }
 
 // empty moves every process out of the tree's own directory, as Docker's own recipe for containers in containers does: none
