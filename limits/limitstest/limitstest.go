@@ -42,7 +42,8 @@ type Container struct {
 
 // Start runs a role: "sleep", "hog MB" (takes memory and keeps it), "tree N MB" (N children that each are a hog), "spin",
 // "spins N" (N children), "loop" (a shell's busy loop: one thread), "bomb N" (tries to have N children), "copy FILE" (writes it
-// for ever), "dead" (a /proc that is none). It returns when the role has begun, and ends it with the test. Where user
+// for ever), "dead" (a /proc that is none), "between N ROLE" (sets RLIMIT_NPROC to N and starts the
+// role in a user namespace below, as a birth list does). It returns when the role has begun, and ends it with the test. Where user
 // namespaces are not to be had the test is skipped.
 func Start(t *testing.T, role string, change ...func(*exec.Cmd)) *Container {
 	t.Helper()
@@ -133,6 +134,8 @@ func play(role []string) error {
 		return copyForEver(role[1])
 	case "loop":
 		return syscall.Exec("/bin/sh", []string{"sh", "-c", "while :; do :; done"}, os.Environ())
+	case "between":
+		return between(argument(1), strings.Join(role[2:], " "))
 	case "bomb":
 		for range argument(1) {
 			exec.Command("/bin/sleep", "1000").Start()
@@ -172,6 +175,24 @@ func children(n int, role string) error {
 	fmt.Println("ready")
 	time.Sleep(time.Hour)
 	return nil
+}
+
+// rlimitNproc is RLIMIT_NPROC.
+const rlimitNproc = 6
+
+func between(most int, role string) error {
+	limit := syscall.Rlimit{Cur: uint64(most), Max: uint64(most)}
+	if err := syscall.Setrlimit(rlimitNproc, &limit); err != nil {
+		return err
+	}
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"="+role)
+	c.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{Size: 1}},
+	}
+	return c.Run()
 }
 
 func copyForEver(file string) error {
