@@ -62,6 +62,7 @@ func FuzzWWWAuthenticate(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.transport.ForceAttemptHTTP2 = false
 		w.transport.RegisterProtocol("https", answering(t, header))
 		w.transport.RegisterProtocol("http", answering(t, header))
 		_, _ = c.open(t.Context(), e, "app", Login{Username: "u", Password: "p"}.authenticator(), "repository:app:pull")

@@ -20,6 +20,7 @@ type Config struct {
 	DockerIO     string   // URL or host[:port] that stands in for Docker Hub, for pull, push and login alike
 	CertDirs     []string // directories with HOST[:PORT]/{*.crt,*.cert,*.key}; all that have the host count
 	DockerConfig string   // the directory of Docker's config.json; "" means no stored credentials
+	Login        *Login   // used instead of what is stored, as the API's X-Registry-Auth demands; mirrors never get it
 	UserAgent    string
 	Jobs         int // layers at a time; 0 means 4
 	Patience     Patience

@@ -98,6 +98,9 @@ func (s *Credentials) Erase(ctx context.Context, registry string) (bool, error) 
 // authenticator is the login for an endpoint in go-containerregistry's form. A mirror gets what is stored for its own name, never
 // what is stored for the registry it mirrors. On error it is anonymous.
 func (c *Client) authenticator(ctx context.Context, e endpoint) (authn.Authenticator, error) {
+	if c.config.Login != nil && !e.mirror {
+		return c.config.Login.authenticator(), nil
+	}
 	if c.config.DockerConfig == "" {
 		return authn.Anonymous, nil
 	}

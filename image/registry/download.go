@@ -29,8 +29,8 @@ type download struct {
 	onBytes  func(done int64)
 	onRetry  func(error)
 	sum      hash.Hash // nil if the reader hashes
-	done     int64 // bytes given to the reader
-	useful   int64 // value of done at which failures was last reset
+	done     int64     // bytes given to the reader
+	useful   int64     // value of done at which failures was last reset
 	failures int
 	conn     *connection // nil before the first Read and after a failure
 	err      error       // sticky end: io.EOF or what went wrong
@@ -117,7 +117,7 @@ func (d *download) verify() error {
 		return io.EOF
 	}
 	if got := image.DigestOf(d.sum.Sum(nil)); got != d.blob.Digest {
-		return fail(ErrDigest, "blob %s from %s hashes to %s", d.blob.Digest.Short(), d.s.end.host, got.Short()).
+		return fail(ErrDigest, "digest mismatch: blob %s from %s hashes to %s", d.blob.Digest.Short(), d.s.end.host, got.Short()).
 			hint("nothing of it was stored; the registry or something on the way to it (a proxy, a mirror) changes data")
 	}
 	return io.EOF

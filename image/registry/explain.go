@@ -103,19 +103,23 @@ func manifestError(e endpoint, ref image.Ref, err error) error {
 			return fail(ErrDigest, "manifest of %s does not hash to the digest asked for", ref.Familiar()).
 				hint("the registry or something on the way to it is broken or hostile; try again, or another network")
 		}
-		return explain(e, "asking "+e.host+" for "+ref.Familiar(), err)
+		return explain(e, "getting "+ref.Familiar(), err)
 	}
 	switch {
 	case hasCode(answer, transport.NameUnknownErrorCode):
 		return fail(ErrNotFound, "repository %s not found: %s", ref.FamiliarName(), answerText(answer))
 	case answer.StatusCode == http.StatusNotFound:
-		return fail(ErrNotFound, "manifest for %s not found: %s", ref.Familiar(), answerText(answer)).
+		text := answerText(answer)
+		if len(answer.Errors) == 0 {
+			text = "manifest unknown: manifest unknown"
+		}
+		return fail(ErrNotFound, "manifest for %s not found: %s", ref.Familiar(), text).
 			hint("moss search finds repositories; a registry's web page lists the tags")
 	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
 		return denied(e, "pull access denied for %s, repository does not exist or may require 'docker login': %s", ref.FamiliarName(), answerText(answer)).
 			hint("check the name; if the repository is private: %s", loginCommand(e.registry))
 	}
-	return explain(e, "asking "+e.host+" for "+ref.Familiar(), err)
+	return explain(e, "getting "+ref.Familiar(), err)
 }
 
 // badManifest wraps what package image says about a document.
@@ -142,7 +146,7 @@ func answerText(answer *transport.Error) string {
 		return foreign(strings.Join(parts, "; "))
 	}
 	if answer.StatusCode == http.StatusNotFound {
-		return "manifest unknown: manifest unknown"
+		return "not found"
 	}
 	if answer.StatusCode == http.StatusUnauthorized {
 		return "unauthorized: authentication required"

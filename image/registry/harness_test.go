@@ -179,6 +179,7 @@ func wantKind(t *testing.T, err, kind error) {
 	if !errors.Is(err, kind) {
 		t.Fatalf("error %v (%T), want one that is %q", err, err, kind)
 	}
+	t.Logf("%v", err) // to be read by whoever changes texts
 	for _, r := range err.Error() {
 		if r < ' ' || r == 0x7f {
 			t.Errorf("error %q has control characters", err)

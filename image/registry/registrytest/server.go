@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"crypto/tls"
 	"io"
 	"log"
 	"net"
@@ -36,8 +37,8 @@ type Server struct {
 	Host  string // 127.0.0.1:PORT
 	inner http.Handler
 	opts  Options
-	mu   sync.Mutex
-	seen []Request
+	mu    sync.Mutex
+	seen  []Request
 }
 
 // Start serves a registry until the test ends.
@@ -165,3 +166,14 @@ func (s *Server) known(r *http.Request) bool {
 
 // ServeHTTP answers as the registry behind passwords and faults would, for handlers that answer only a part themselves.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.inner.ServeHTTP(w, r) }
+
+// StartTLS serves a handler with a TLS configuration of the caller's and returns host:port.
+func StartTLS(t testing.TB, config *tls.Config, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = config
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "https://")
+}
