@@ -14,35 +14,49 @@ import (
 
 // Link is a container's place on the bridge.
 type Link struct {
-	Port       string // name of the bridge's end
-	Namespace  int    // the container's network namespace
-	Interface  string // name inside
-	MAC        slirp.MAC
-	MTU        int
-	Addrs      []netip.Prefix
-	Gateways   []netip.Addr // default routes
-	WithinDone func() error // called in the container's namespace when all is up; may be nil
+	Port      string // name of the bridge's end
+	Namespace int    // the container's network namespace
+	Interface string // name inside
+	MAC       slirp.MAC
+	MTU       int
+	Addrs     []netip.Prefix
+	Gateways  []netip.Addr // default routes
 }
 
-// Connect makes the veth pair and configures the container's end: loopback, addresses, routes. It returns when frames
-// pass.
-func (g *Gateway) Connect(l *Link) error {
+// Prepare brings up a container's loopback and sets its sysctls; then is called in its namespace. It may run beside Pair.
+func Prepare(namespace int, then func() error) error {
+	return Within(namespace, func() error {
+		c, err := openNetlink(syscall.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		m := &batch{}
+		m.linkUp("lo", loIndex)
+		if err := c.do(m, nil); err != nil {
+			return err
+		}
+		containerSysctls()
+		return then()
+	})
+}
+
+// Pair makes the veth pair: one end at the bridge, the other in the container's namespace, without addresses.
+func (g *Gateway) Pair(l *Link) error {
 	m := &batch{}
 	m.veth(l)
-	if err := g.rt.do(m, nil); err != nil {
+	return g.rt.do(m, nil)
+}
+
+// Configure gives the container's end its addresses and routes. It returns when frames pass.
+func (g *Gateway) Configure(l *Link) error {
+	if err := Within(l.Namespace, l.configure); err != nil {
 		return err
 	}
-	err := Within(l.Namespace, func() error { return l.configure() })
-	if err == nil {
-		err = g.rt.waitUp(l.Port, time.Second)
+	if err := g.rt.waitUp(l.Port, time.Second); err != nil {
+		return err
 	}
-	if err == nil {
-		err = g.rt.waitUp(bridgeName, time.Second)
-	}
-	if err != nil {
-		g.Disconnect(l.Port)
-	}
-	return err
+	return g.rt.waitUp(bridgeName, time.Second)
 }
 
 // Disconnect removes a container's pair; that it is gone already is no error. It takes about 10 ms in the kernel.
@@ -61,22 +75,14 @@ func (l *Link) configure() error {
 	if err != nil {
 		return err
 	}
-	containerSysctls()
 	if err := c.do(l.setup(inside.index), nil); err != nil {
 		return err
 	}
-	if err := c.waitUp(l.Interface, time.Second); err != nil {
-		return err
-	}
-	if l.WithinDone != nil {
-		return l.WithinDone()
-	}
-	return nil
+	return c.waitUp(l.Interface, time.Second)
 }
 
 func (l *Link) setup(index int) *batch {
 	m := &batch{}
-	m.linkUp("lo", loIndex)
 	m.start("configuring "+l.Interface, syscall.RTM_NEWLINK, syscall.NLM_F_ACK, ifInfo(index, linkDown)).noLinkLocal()
 	for _, p := range l.Addrs {
 		m.addr(l.Interface, index, p)

@@ -22,12 +22,14 @@ type Gateway struct {
 	Sockets Sockets
 	Inside  *reactor.Loop // its thread lives in the namespace; sockets opened there belong to it
 
-	ns int
-	rt *netlink
+	ns    int
+	rt    *netlink
+	rules chan error // of Make; nil once waited for
 }
 
 // Make builds the gateway of a network in a new network namespace of the calling process's user namespace, on the best
-// rung that the kernel carries, from wished on down. ErrNoRules when not even bridge and veth can be made.
+// rung that the kernel carries, from wished on down. ErrNoRules when not even bridge and veth can be made. The rules, the
+// largest part of it (8 to 16 ms inside the kernel), are still being loaded when Make returns: Ready waits for them.
 func Make(n slirp.Network, wished Rules) (*Gateway, error) {
 	inside, ns, err := enter(-1)
 	if err != nil {
@@ -71,11 +73,22 @@ func (g *Gateway) build(wished Rules) error {
 	if err := g.rt.do(g.devices(), nil); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoRules, err)
 	}
-	// The rules are the largest part of a first start (8 to 16 ms inside the kernel): beside everything else.
-	loaded := make(chan error, 1)
-	go func() { loaded <- Within(g.ns, func() error { return g.loadRules(wished) }) }()
-	err := g.within(g.openSockets)
-	return errors.Join(<-loaded, err)
+	g.rules = make(chan error, 1)
+	go func() { g.rules <- Within(g.ns, func() error { return g.loadRules(wished) }) }()
+	return g.within(g.openSockets)
+}
+
+// Ready waits until the rules are loaded. Rules is valid then. It is not to be called by two goroutines at once.
+func (g *Gateway) Ready() error {
+	if g.rules == nil {
+		return nil
+	}
+	err := <-g.rules
+	g.rules = nil
+	if err != nil {
+		return fmt.Errorf("loading the rules of network %q: %w", g.Network.Name, err)
+	}
+	return nil
 }
 
 // setSysctls sets what netlink cannot; on a read-only /proc/sys the defaults, with what devConf sets, do.

@@ -77,7 +77,7 @@ func connected(t *testing.T) (*net.TCPConn, int) {
 }
 
 func TestBytesArriveBothWays(t *testing.T) {
-	for _, size := range []int{1, 1000, 64 << 10, 20 << 20} {
+	for _, size := range []int{1, 1000, 64 << 10, 6 << 20} {
 		a, b := joined(t, &Env{})
 		var wg sync.WaitGroup
 		for _, way := range [][2]*net.TCPConn{{a, b}, {b, a}} {
@@ -98,7 +98,7 @@ func TestSpreadMovesPairs(t *testing.T) {
 	other := loop(t)
 	moved := make(chan bool, 100)
 	a, b := joined(t, &Env{Spread: func() *reactor.Loop { moved <- true; return other }})
-	data := make([]byte, 64<<20)
+	data := make([]byte, 16<<20)
 	rand.Read(data)
 	go func() { time.Sleep(100 * time.Millisecond); a.Write(data); a.CloseWrite() }()
 	got, err := io.ReadAll(b)

@@ -45,11 +45,15 @@ func (s *service) attach(value slirp.Network, c slirp.EndpointConfig, netns, pid
 	}
 	var back undo
 	e, err := s.connect(n, c, netns, pidfd, &back)
-	if err == nil {
+	rules := n.gw.Ready()
+	if err = errors.Join(err, rules); err == nil {
 		err = s.save()
 	}
 	if err != nil {
 		back.run()
+		if rules != nil {
+			s.drop(n)
+		}
 		s.reap()
 		return nil, err
 	}
@@ -67,10 +71,9 @@ func (s *service) connect(n *network, c slirp.EndpointConfig, netns, pidfd int, 
 	if err := s.open(e, c.Ports, back); err != nil {
 		return nil, err
 	}
-	if err := n.gw.Connect(e.link(netns, box)); err != nil {
+	if err := s.wire(e, box, netns, back); err != nil {
 		return nil, fmt.Errorf("attaching container %.12s to network %q: %w", c.Container, n.value.Name, err)
 	}
-	back.add(func() { n.gw.Disconnect(e.port) })
 	n.members[c.Container] = e
 	box.endpoints = append(box.endpoints, e)
 	back.add(func() { s.forget(box, e) })
@@ -84,7 +87,35 @@ func (s *service) connect(n *network, c slirp.EndpointConfig, netns, pidfd int, 
 			return nil, err
 		}
 	}
-	return e, s.rehold(box)
+	return e, nil
+}
+
+// wire makes the link and has everything that must outlive the switch held, both at once where they do not need each other.
+func (s *service) wire(e *endpoint, box *container, netns int, back *undo) error {
+	link := e.link(netns)
+	prepared, held := make(chan error, 1), make(chan error, 1)
+	go func() { prepared <- s.prepare(box, netns) }()
+	err := e.net.gw.Pair(link)
+	if err == nil {
+		back.add(func() { e.net.gw.Disconnect(e.port) })
+	}
+	if err := errors.Join(<-prepared, err); err != nil {
+		return err
+	}
+	files := box.files(e)
+	go func() { held <- s.rehold(box, files) }()
+	err = e.net.gw.Configure(link)
+	return errors.Join(<-held, err)
+}
+
+// prepare opens the container's resolver sockets, once.
+func (s *service) prepare(box *container, netns int) error {
+	return gateway.Prepare(netns, func() (err error) {
+		if box.sockets.UDP < 0 {
+			box.sockets, err = dns.Listen()
+		}
+		return err
+	})
 }
 
 // container finds or begins the record of a container; its pidfd tells when it ends.
@@ -143,7 +174,7 @@ func endpointValue(n *network, c *slirp.EndpointConfig, v4, v6 netip.Prefix) sli
 }
 
 // link is what the gateway is to make. An internal network has no way out, so no default route: connect(2) says so at once.
-func (e *endpoint) link(netns int, box *container) *gateway.Link {
+func (e *endpoint) link(netns int) *gateway.Link {
 	l := &gateway.Link{Port: e.port, Namespace: netns, Interface: e.value.Interface, MAC: e.value.MAC, MTU: e.value.MTU}
 	for _, p := range []netip.Prefix{e.value.IPv4, e.value.IPv6} {
 		if p.IsValid() {
@@ -154,9 +185,6 @@ func (e *endpoint) link(netns int, box *container) *gateway.Link {
 		if g.IsValid() && !e.net.value.Internal && !e.config.NoDefault {
 			l.Gateways = append(l.Gateways, g)
 		}
-	}
-	if box.sockets.UDP < 0 {
-		l.WithinDone = func() (err error) { box.sockets, err = dns.Listen(); return err }
 	}
 	return l
 }
@@ -221,17 +249,22 @@ func (s *service) resolve(box *container) error {
 	return errors.Join(cerr, err)
 }
 
-// rehold replaces a container's holders by one that keeps everything it has now.
-func (s *service) rehold(box *container) error {
+// files lists everything of a container that must outlive the switch, with the ports of an endpoint that is being made.
+func (box *container) files(more ...*endpoint) []named {
 	files := []named{{"dns-udp", box.sockets.UDP}, {"dns-tcp", box.sockets.TCP}}
 	if box.pidfd >= 0 {
 		files = append(files, named{"pidfd", box.pidfd})
 	}
-	for _, e := range box.endpoints {
+	for _, e := range append(more, box.endpoints...) {
 		for _, p := range e.ports {
 			files = append(files, named{portKey(p.listener.Published), p.listener.FD})
 		}
 	}
+	return files
+}
+
+// rehold replaces a container's holders by one that keeps files.
+func (s *service) rehold(box *container, files []named) error {
 	held, err := hold(files)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package switchd_test
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -65,4 +66,31 @@ func benchRounds(t *testing.T) (rounds int, each time.Duration) {
 		t.Skip("MOSS_BENCH is not set")
 	}
 	return n, 300 * time.Millisecond
+}
+
+// TestAttachTime prints how long the first attachment of a network and further ones take. MOSS_BENCH=ROUNDS.
+func TestAttachTime(t *testing.T) {
+	rounds, _ := benchRounds(t)
+	l := newLab(t, switchd.Config{})
+	c := l.client(t)
+	defer c.Close()
+	var first, more []time.Duration
+	for range rounds {
+		n := l.another(t, slirp.Network{})
+		for i := range 5 {
+			b := slirptest.NewBox(t)
+			start := time.Now()
+			if _, err := c.Attach(n, slirp.EndpointConfig{Container: b.ID, Interface: "eth0", Ports: specs(t, "80")}, b.NetNS, b.Pidfd); err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(start); i == 0 {
+				first = append(first, d)
+			} else {
+				more = append(more, d)
+			}
+		}
+	}
+	slices.Sort(first)
+	slices.Sort(more)
+	t.Logf("first of a network: median %v, best %v; further: median %v, best %v", first[len(first)/2], first[0], more[len(more)/2], more[0])
 }

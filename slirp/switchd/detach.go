@@ -25,7 +25,7 @@ func (s *service) detach(id, networkID string) error {
 		}
 	}
 	if len(box.endpoints) > 0 {
-		return s.rehold(box)
+		return s.rehold(box, box.files())
 	}
 	s.bury(box)
 	return nil
@@ -91,7 +91,7 @@ func (s *service) publish(id string, specs []slirp.PortSpec) ([]slirp.Published,
 		}
 	}
 	if err == nil {
-		err = s.rehold(box)
+		err = s.rehold(box, box.files())
 	}
 	if err != nil {
 		back.run()
@@ -120,7 +120,7 @@ func (s *service) unpublish(id string, specs []slirp.PortSpec) error {
 	if !found {
 		return fmt.Errorf("container %.12s publishes no such port: %w", id, slirp.ErrNotFound)
 	}
-	if err := s.rehold(box); err != nil {
+	if err := s.rehold(box, box.files()); err != nil {
 		return err
 	}
 	return s.save()

@@ -88,8 +88,9 @@ func (s *service) network(value slirp.Network) (*network, error) {
 	if err != nil {
 		release(held)
 		gw.Close()
+		return nil, err
 	}
-	return n, err
+	return n, nil
 }
 
 // serve begins to relay for a gateway, new or adopted.
