@@ -103,3 +103,11 @@ func (m Map) HasUID(outside uint32) bool {
 	}
 	return false
 }
+
+// LastGID is the highest group id inside.
+func (m Map) LastGID() (last int64) {
+	for _, e := range m.GID {
+		last = max(last, int64(e.Inside)+int64(e.Size)-1)
+	}
+	return last
+}

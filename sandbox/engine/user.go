@@ -49,8 +49,16 @@ func resolveUser(name string, passwd, group []byte, more []string) (spec.User, e
 		u.Groups = append(u.Groups, extra...)
 	}
 	u.Groups = withGroup(u.GID, u.Groups)
+	for _, id := range append([]int{u.UID}, u.Groups...) {
+		if id < 0 || id > maxID { // the kernel takes 32 bits: 4294967296 would be root (CVE-2024-40635)
+			return u, fmt.Errorf("unable to find user %s: id %d is out of range 0-%d", name, id, maxID)
+		}
+	}
 	return u, nil
 }
+
+// maxID is the highest user or group id that Docker takes.
+const maxID = 1<<31 - 1
 
 // withGroup puts the primary group in front, as Docker's setgroups call has it.
 func withGroup(gid int, groups []int) []int {

@@ -63,7 +63,7 @@ func forbidden(target string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(target, "/proc/") && !strings.HasPrefix(target, "/proc/sys/fs/binfmt_misc")
+	return strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")
 }
 
 // volume checks one wish.

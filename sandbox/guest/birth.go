@@ -25,6 +25,8 @@ type Birth struct {
 	Nice           int
 	Affinity       []byte // cpu mask of sched_setaffinity(2)
 	Winsize        [4]uint16
+	LastGID        int64 // the highest group id inside
+	CPUs           int   // processors that this machine may have
 	APTConfig      string                 // content of APTConfigPath; empty for no such file
 	Present        func(path string) bool // whether a path of /proc or /sys is there on this machine
 }
@@ -153,7 +155,7 @@ func (w *writer) hold(pid spawn.Addr) {
 	}{
 		{"the lock", fdAlive, HolderAlive, true},
 		{"the namespace", fdUse, HolderUse, true},
-		{"the input", fdHoldIn, HolderStdin, w.s.Process.Stdin && !w.s.Process.StdinOnce},
+		{"the input", fdHoldIn, HolderStdin, w.s.Process.Stdin && !w.s.Process.StdinOnce && !w.s.Process.TTY},
 		{"the output", fdHoldO, HolderStdout, !w.s.Process.TTY},
 		{"the errors", fdHoldE, HolderStderr, !w.s.Process.TTY},
 		{"the terminal", fdNull, HolderMaster, w.s.Process.TTY}, // the lowest number, see receiveTTY

@@ -60,6 +60,7 @@ func (e *Exec) List() *spawn.List {
 }
 
 func (e *Exec) command(l *spawn.List) {
+	l.Call("closing the way in", syscall.SYS_CLOSE, execJoin)
 	l.Call("leading a session", syscall.SYS_SETSID)
 	l.Call("becoming the container's root group", syscall.SYS_SETRESGID, uintptr(e.RootGID), uintptr(e.RootGID), uintptr(e.RootGID))
 	l.Call("becoming the container's root", syscall.SYS_SETRESUID, uintptr(e.RootUID), uintptr(e.RootUID), uintptr(e.RootUID))
@@ -80,7 +81,9 @@ func (e *Exec) command(l *spawn.List) {
 	if dir == "" {
 		dir = "/"
 	}
-	l.Call("chdir to cwd (\""+dir+"\")", syscall.SYS_CHDIR, l.Str(dir))
+	cwd := l.Words(0)
+	openDir(l, dir, dir, cwd)
+	l.CallWith(cwd, 0, "entering working directory", syscall.SYS_FCHDIR, 0)
 	p := process{Process: &e.Process, filter: e.Filter, setGroups: e.SetGroups, nice: e.Nice, affinity: e.Affinity}
 	p.become(l)
 }

@@ -14,14 +14,15 @@ import (
 // guest: what the container's first process does from its birth to the command.
 func (w *writer) guest() {
 	w.Call("dying with the maker", syscall.SYS_PRCTL, prSetPDeathSig, uintptr(syscall.SIGKILL), 0, 0, 0)
-	w.Call("closing the maker's end", syscall.SYS_CLOSE, fdMapW)
+	w.closeMakers()
 	w.Call("waiting for the id map", syscall.SYS_READ, fdMapR, uintptr(w.Words(0)), 1)
 	w.Call("leading a session", syscall.SYS_SETSID)
-	devices := w.cloneDevices()
+	devices, late := w.cloneDevices(), w.cloneLate()
 	proc, sysfs := w.openProc(), w.openSys()
 	w.pivot()
 	w.placeIn("/proc", proc)
 	w.devices(devices)
+	w.placeLate(late)
 	w.placeIn("/sys", sysfs)
 	w.cgroup()
 	w.uts()
@@ -50,6 +51,57 @@ func (w *writer) guest() {
 	}
 	p := process{Process: &w.s.Process, filter: w.b.Filter, setGroups: w.b.SetGroups, nice: w.b.Nice, affinity: w.b.Affinity, life: diesWithMaker}
 	p.become(w.List)
+}
+
+// closeMakers closes what is the maker's alone, above all descriptors of the machine's directories: a working directory such
+// as /proc/self/fd/10/../.. would lead through them (CVE-2024-21626).
+func (w *writer) closeMakers() {
+	for _, r := range [][2]uintptr{{fdNS, fdAlive}, {fdMapW, fdExecR}, {fdHoldIn, fdHoldE}, {fdTTYIn, fdTTYIn}, {fdCgroup, 1<<32 - 1}} {
+		w.Call("closing the maker's descriptors", sys.SYS_CLOSE_RANGE, r[0], r[1], 0)
+	}
+}
+
+// underDev tells whether a mount lies in /dev, which the guest makes itself: it is mounted after that.
+func underDev(m *spec.Mount) bool { return strings.HasPrefix(m.Target, "/dev/") }
+
+// cloneLate takes the sources of mounts in /dev while they can be seen.
+func (w *writer) cloneLate() (out []spawn.Addr) {
+	for i := range w.s.Mounts {
+		m := &w.s.Mounts[i]
+		if !underDev(m) {
+			continue
+		}
+		var mnt spawn.Addr
+		if m.Type == spec.Tmpfs {
+			mnt = w.tmpfs(m)
+		} else {
+			mnt = w.cloneTree(m.Source, sys.AtRecursive)
+			if m.ReadOnly {
+				w.attributes(mnt, m.Target, attrReadOnly)
+			}
+		}
+		out = append(out, mnt)
+	}
+	return out
+}
+
+// placeLate mounts them; nobody but the guest has been in this /dev.
+func (w *writer) placeLate(mnts []spawn.Addr) {
+	for i := range w.s.Mounts {
+		m := &w.s.Mounts[i]
+		if !underDev(m) {
+			continue
+		}
+		w.parents(m.Target)
+		if m.File {
+			w.Try("making "+m.Target, syscall.SYS_MKNODAT, atFdcwd, w.Str(m.Target), syscall.S_IFREG|0o666, 0)
+		} else {
+			w.Try("making "+m.Target, syscall.SYS_MKDIRAT, atFdcwd, w.Str(m.Target), 0o755)
+		}
+		w.CallWith(mnts[0], 0, "mounting "+m.Target, sys.SYS_MOVE_MOUNT, 0, w.Str(""), atFdcwd, w.Str(m.Target), sys.MoveMountFromEmpty)
+		w.CallWith(mnts[0], 0, "closing "+m.Target, syscall.SYS_CLOSE, 0)
+		mnts = mnts[1:]
+	}
 }
 
 // standardDevices are the device nodes of every container.
@@ -228,7 +280,7 @@ func (w *writer) loopback() {
 func (w *writer) sysctls() {
 	if w.s.Host.Network != string(spec.FromHost) {
 		w.sysctl("net/ipv4/ip_unprivileged_port_start", "0", optional)
-		w.sysctl("net/ipv4/ping_group_range", "0 0", optional)
+		w.sysctl("net/ipv4/ping_group_range", "0 "+decimal(w.b.LastGID), optional)
 	}
 	keys := make([]string, 0, len(w.s.Host.Sysctls))
 	for k := range w.s.Host.Sysctls {
@@ -290,7 +342,7 @@ func (w *writer) mask() {
 	}
 	const ro = syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
 	dirs := maskedDirs
-	for i := 0; w.b.Present("/sys/devices/system/cpu/cpu" + decimal(int64(i)) + "/thermal_throttle"); i++ {
+	for i := range w.b.CPUs { // those that are offline have none
 		dirs = append(dirs[:len(dirs):len(dirs)], "/sys/devices/system/cpu/cpu"+decimal(int64(i))+"/thermal_throttle")
 	}
 	for _, d := range dirs {
@@ -329,19 +381,41 @@ func (w *writer) aptConfig() {
 	w.CallWith(fd, 0, "closing "+APTConfigPath, syscall.SYS_CLOSE, 0)
 }
 
-// workdir makes the working directory, as Docker does, and enters it.
+// workdir makes the working directory, as Docker does, and enters it. Links of the image are followed within the root;
+// magic links, which lead anywhere, are not.
 func (w *writer) workdir(dir string) {
 	if dir == "" || dir == "/" {
 		return
 	}
-	enter := w.Call("entering working directory", syscall.SYS_CHDIR, w.Str(dir))
-	w.OnError(enter, w.Next()+1)
-	skip := w.Jump(0)
-	prefix := ""
+	fd := w.Words(0)
+	open := w.openDir(dir, dir, fd)
+	w.OnError(open, w.Next()+1)
+	have := w.Jump(0)
+	prefix, parent := "", w.open("opening /", "/", sys.OPath|syscall.O_DIRECTORY)
 	for part := range strings.SplitSeq(strings.Trim(path.Clean("/"+dir), "/"), "/") {
 		prefix += "/" + part
-		w.Try("making "+prefix, syscall.SYS_MKDIRAT, atFdcwd, w.Str(prefix), 0o755)
+		w.tryWith(parent, "making "+prefix, syscall.SYS_MKDIRAT, 0, w.Str(part), 0o755)
+		next := w.Words(0)
+		w.openDir(prefix, dir, next)
+		parent = next
 	}
-	w.Call("chdir to cwd (\""+dir+"\")", syscall.SYS_CHDIR, w.Str(dir))
-	w.IfNotZero(skip, w.Next())
+	w.Feed(w.Load(parent), w.Next(), 0)
+	w.Call("entering working directory", syscall.SYS_FCHDIR, 0)
+	done := w.Jump(0)
+	w.IfNotZero(have, w.Next())
+	w.CallWith(fd, 0, "entering working directory", syscall.SYS_FCHDIR, 0)
+	w.IfNotZero(done, w.Next())
 }
+
+// openDir opens a directory without following magic links. The call's name is the beginning of runc's sentence.
+func (w *writer) openDir(path, dir string, fd spawn.Addr) spawn.Op { return openDir(w.List, path, dir, fd) }
+
+func openDir(l *spawn.List, path, dir string, fd spawn.Addr) spawn.Op {
+	how := l.Words(sys.OPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0, sys.ResolveNoMagic)
+	op := l.Call(ChdirCall+" (\""+dir+"\")", sys.SYS_OPENAT2, atFdcwd, l.Str(path), uintptr(how), sys.OpenHowSize)
+	l.Save(op, fd)
+	return op
+}
+
+// ChdirCall begins the name of the call that enters the working directory, in a *spawn.CallError.
+const ChdirCall = "chdir to cwd"

@@ -29,9 +29,8 @@ type process struct {
 }
 
 // become writes the calls in the order that the kernel's rules ask for: limits while they may be set; the bounding set
-// while SETPCAP is there; groups before the user; then no capability but SYS_ADMIN, which loading a filter without
-// no_new_privs needs; the filter; the command. Root gets its set back at execve, cut to the bounding set; any other user
-// gets nothing.
+// while SETPCAP is there; groups before the user; then its own set and SYS_ADMIN, which loading a filter without
+// no_new_privs needs; the filter; the command. At execve root's set is cut to the bounding set; any other user gets nothing.
 func (p *process) become(l *spawn.List) {
 	l.Call("marking descriptors", sys.SYS_CLOSE_RANGE, 3, 1<<32-1, sys.CloseRangeCloexec)
 	p.ownStdio(l)
@@ -39,6 +38,9 @@ func (p *process) become(l *spawn.List) {
 	p.bound(l)
 	l.Try("making a session keyring", sys.SYS_KEYCTL, keyctlJoinSession, 0)
 	p.identity(l)
+	if p.life == independent { // a change of ids undoes it where fs.suid_dumpable is 1
+		l.Call("staying unreadable", syscall.SYS_PRCTL, prSetDumpable, 0, 0, 0, 0)
+	}
 	l.Call("setting umask", syscall.SYS_UMASK, 0o022)
 	if p.life == diesWithMaker {
 		l.Call("living on its own", syscall.SYS_PRCTL, prSetPDeathSig, 0, 0, 0, 0)
@@ -99,8 +101,10 @@ func (p *process) identity(l *spawn.List) {
 		}
 		l.Call("setting groups", syscall.SYS_SETGROUPS, uintptr(len(u.Groups)), uintptr(l.Bytes(b)))
 	}
-	keep := uint64(capSysAdmin)
-	if p.NoNewPrivs { // root could not get back at execve what it gave up
+	// Root gets its set at execve anyway; if it were more than the list has then, the kernel would make the command
+	// undumpable, and /proc/1 unreadable inside (commit_creds, kernel/cred.c).
+	keep := p.Caps | capSysAdmin
+	if p.NoNewPrivs {
 		keep = p.Caps
 	}
 	if u.UID != 0 {

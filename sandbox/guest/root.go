@@ -24,7 +24,9 @@ func (w *writer) assemble() {
 		w.bindFile(f)
 	}
 	for i := range w.s.Mounts {
-		w.mount(&w.s.Mounts[i])
+		if m := &w.s.Mounts[i]; !underDev(m) {
+			w.mount(m)
+		}
 	}
 }
 

@@ -30,9 +30,11 @@ func (e *Env) plan(c *sandbox.Snapshot, place Placement) (*guest.Birth, error) {
 		Wait: e.Network != nil && usesNetwork(c.Spec.Host.Network),
 	}
 	b.UIDMap, b.GIDMap = ns.Map.Nested()
+	b.LastGID, b.CPUs = ns.Map.LastGID(), possibleCPUs()
 	if ns.Map.Single() {
 		u := c.Spec.Process.User
 		b.UIDMap, b.GIDMap = fmt.Sprintf("%d 0 1\n", u.UID), fmt.Sprintf("%d 0 1\n", u.GID)
+		b.LastGID = int64(u.GID)
 		if usesAPT(c.Spec.Process.Env) {
 			b.APTConfig = aptSandbox
 		}
@@ -78,6 +80,20 @@ func (e *Env) filter(p *spec.Process) ([]byte, error) {
 		return single, err
 	}
 	return seccomp.Join(single, f)
+}
+
+// possibleCPUs is how many processors this machine may have: the end of a list such as "0-7".
+func possibleCPUs() int {
+	b, err := os.ReadFile("/sys/devices/system/cpu/possible")
+	if err != nil {
+		return 0
+	}
+	s := strings.TrimSpace(string(b))
+	n, err := strconv.Atoi(s[strings.LastIndexAny(s, "-,")+1:])
+	if err != nil {
+		return 0
+	}
+	return n + 1
 }
 
 func present(path string) bool {
@@ -192,7 +208,7 @@ func explain(err error, name string) error {
 	if ce.Call == guest.ExecCall {
 		return commandError(ce.Errno, name)
 	}
-	if strings.HasPrefix(ce.Call, "chdir to cwd") {
+	if strings.HasPrefix(ce.Call, guest.ChdirCall) {
 		return &CommandError{Code: 126, text: "OCI runtime create failed: unable to start container process: " + ce.Call + " set in config.json failed: " + ce.Errno.Error() + ": unknown", err: ce}
 	}
 	return fmt.Errorf("starting container process caused: %w", err)
