@@ -28,7 +28,7 @@ func (e *Engine) Busybox(t testing.TB, name string) build.Image {
 	for _, d := range []string{"bin", "etc", "tmp", "root", "var/log", "usr/bin", "home/web"} {
 		check(t, os.MkdirAll(filepath.Join(root, d), 0o755))
 	}
-	check(t, os.Chmod(filepath.Join(root, "tmp"), 0o1777))
+	check(t, os.Chmod(filepath.Join(root, "tmp"), 0o777|os.ModeSticky))
 	check(t, os.Chmod(filepath.Join(root, "root"), 0o700))
 	b, err := os.ReadFile(program)
 	check(t, err)

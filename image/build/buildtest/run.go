@@ -70,7 +70,8 @@ func become(own tree.Owner, r *runRequest) error {
 		return err
 	}
 	if own.UID != 0 || own.GID != 0 {
-		if err := errors.Join(syscall.Setgid(own.GID), syscall.Setuid(own.UID)); err != nil {
+		err := errors.Join(syscall.Setgid(own.GID), syscall.Setuid(own.UID))
+		if err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: the single id has no other users
 			return err
 		}
 	}
