@@ -76,7 +76,11 @@ func TestFaults(t *testing.T) {
 			server.Put(t, "app", "latest", im)
 			sink := newSink()
 			name := server.Host + "/app:latest"
-			_, err := pull(t, newClient(t, Config{}), name, PullOptions{}, sink, Silent{})
+			config := Config{Patience: quick}
+			if strings.Contains(tc.name, "stalls") || strings.Contains(tc.name, "drips") {
+				config.Patience = hasty()
+			}
+			_, err := pull(t, newClient(t, config), name, PullOptions{}, sink, Silent{})
 			if n := len(server.Requests()); n > 40 {
 				t.Errorf("%d requests for one pull", n)
 			}

@@ -22,7 +22,14 @@ import (
 // quick is patience for tests: everything as in life, only sooner.
 var quick = Patience{
 	Retries: 3, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Dial: 5 * time.Second, Answer: 5 * time.Second,
-	Stall: 150 * time.Millisecond, MinRate: 256, RateLimit: time.Second,
+	Stall: 5 * time.Second, MinRate: 256, RateLimit: time.Second,
+}
+
+// hasty is quick for tests of stalls: on a busy machine it would see some where there are none.
+func hasty() Patience {
+	p := quick
+	p.Stall = 200 * time.Millisecond
+	return p
 }
 
 func newClient(t *testing.T, config Config) *Client {

@@ -201,14 +201,18 @@ func TestPushFaults(t *testing.T) {
 		{"rate limit", on("POST", "/uploads/", registrytest.Status(429, "", "Retry-After: 100")), ErrRateLimited},
 		{"registry stops reading", on("PATCH", "/uploads/", func(http.Handler) http.Handler {
 			// A server with an unread body does not notice that its client is gone: it must end by itself.
-			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(10 * quick.Stall) })
+			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(10 * hasty().Stall) })
 		}), ErrStalled},
 	}
 	im := registrytest.NewImage(t, 1, 8_000_000) // more than socket buffers take
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			server := registrytest.Start(t, registrytest.Options{Fault: tc.fault})
-			tags, err := pushImage(t, newClient(t, Config{}), server.Host+"/app", newSource(im), Silent{})
+			config := Config{Patience: quick}
+			if errors.Is(tc.want, ErrStalled) {
+				config.Patience = hasty()
+			}
+			tags, err := pushImage(t, newClient(t, config), server.Host+"/app", newSource(im), Silent{})
 			if tc.want == nil {
 				if err != nil || len(tags) != 1 {
 					t.Errorf("pushed %v, %v", tags, err)
