@@ -14,6 +14,11 @@ import (
 // period is the kernel's own default for CPU bandwidth: what a container may save up and what it may be kept waiting for.
 const period = 100 * time.Millisecond
 
+const (
+	maxHold = 500 * time.Millisecond // in one piece; also how long a pause may have to wait
+	maxIdle = 500 * time.Millisecond // between two looks at an idle container
+)
+
 // Duty bounds a container's CPU time: it has an account that fills at the rate of the limit and is charged what was used;
 // below zero the container is stopped until the debt is paid. Debts are carried on, so the average is exact however coarse
 // the single step is.
@@ -35,7 +40,7 @@ func NewDuty(set *procs.Set, limit limits.CPUs) *Duty {
 func (d *Duty) SetLimit(limit limits.CPUs) { d.limit.Store(int64(limit)) }
 
 // SetPaused keeps the cycle away from a container that the user has paused; when it returns, the cycle holds nothing. It may
-// block for a period.
+// block for half a second.
 func (d *Duty) SetPaused(paused bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,10 +103,10 @@ type account struct {
 	used   time.Duration
 	credit time.Duration
 	known  bool // used is a real reading
-	idle   bool // nothing was used since the last one
+	idle   int  // readings in a row in which nothing was used
 }
 
-// charge books the time since the last call and returns for how long the container has to stop, at most a period. A sum
+// charge books the time since the last call and returns for how long the container has to stop, at most maxHold. A sum
 // that went down means that a process took its count with it; it charges nothing.
 func (a *account) charge(limit limits.CPUs, used time.Duration, now time.Time) time.Duration {
 	rate := float64(limit) / float64(limits.OneCPU)
@@ -109,7 +114,10 @@ func (a *account) charge(limit limits.CPUs, used time.Duration, now time.Time) t
 	if a.known {
 		a.credit += time.Duration(rate*float64(passed)) - max(0, used-a.used)
 	}
-	a.idle = a.known && used == a.used
+	a.idle++
+	if used != a.used {
+		a.idle = 0
+	}
 	a.at, a.used, a.known = now, used, true
 	if limit <= 0 {
 		a.credit = 0
@@ -119,14 +127,14 @@ func (a *account) charge(limit limits.CPUs, used time.Duration, now time.Time) t
 	if a.credit >= 0 {
 		return 0
 	}
-	return min(period, time.Duration(float64(-a.credit)/rate))
+	return min(maxHold, time.Duration(float64(-a.credit)/rate))
 }
 
-// wait is the time in which the credit could be used up with every CPU at work, within sensible bounds: the kernel's clock
-// for processes ticks at 10 ms.
+// wait is the time in which the credit could be used up with every CPU at work, within bounds that keep the cost low; what
+// is used beyond the credit becomes a debt. An idle container is looked at ever less often.
 func (a *account) wait() time.Duration {
-	if a.idle {
-		return period
+	if a.idle > 0 {
+		return min(period*time.Duration(a.idle), maxIdle)
 	}
-	return min(period, max(20*time.Millisecond, a.credit/time.Duration(runtime.NumCPU())))
+	return min(period, max(period/2, a.credit/time.Duration(runtime.NumCPU())))
 }

@@ -10,18 +10,6 @@ import (
 	"github.com/moss-sandbox/moss/limits/procs"
 )
 
-const (
-	// growth is how fast a container is believed to be able to take memory, bytes a second: what one CPU can clear.
-	growth = 4 << 30
-	// thrift bounds the cost: a measurement may use 1/thrift of the time until the next (0.2 % of a CPU).
-	thrift = 500
-	// minWait and maxWait bound the time between two measurements.
-	minWait = 2 * time.Millisecond
-	maxWait = time.Second
-	// idle is by how much the wait may grow while nothing changes.
-	idle = 4
-)
-
 // Kill tells of a process that was killed for memory.
 type Kill struct {
 	Pid  int   // by the container's own number
@@ -49,7 +37,7 @@ func (m *Memory) SetLimit(limit limits.Watch) { m.limit.Store(&limit) }
 // Run watches until the context is done or the container has no processes.
 func (m *Memory) Run(ctx context.Context) {
 	defer m.set.Close()
-	last, calm := int64(-1), 1
+	last, pace := int64(0), newPace(time.Now())
 	for {
 		start := time.Now()
 		pids, err := m.set.Pids()
@@ -57,10 +45,8 @@ func (m *Memory) Run(ctx context.Context) {
 			return
 		}
 		used, room := m.check(pids)
-		if calm = min(idle, calm+1); used != last {
-			last, calm = used, 1
-		}
-		if !sleep(ctx, interval(room, time.Since(start), calm)) {
+		wait := pace.next(start, time.Since(start), room, used-last)
+		if last = used; !sleep(ctx, wait) {
 			return
 		}
 	}
@@ -110,13 +96,6 @@ func (m *Memory) enforce(limit limits.Watch, pids []int) (used, room int64) {
 
 func over(limit limits.Watch, used, swapped int64) bool {
 	return used > limit.Memory || limit.Total > 0 && used+swapped > limit.Total
-}
-
-// interval is how long to wait with room bytes left, after a measurement that took cost, when calm measurements in a row
-// found no change.
-func interval(room int64, cost time.Duration, calm int) time.Duration {
-	wait := time.Duration(float64(max(room, 0)) / growth * float64(time.Second) * float64(calm))
-	return min(maxWait, max(minWait, thrift*cost, wait))
 }
 
 // sleep returns false when the context is done.

@@ -98,24 +98,39 @@ func TestMemoryEndsWithTheContainer(t *testing.T) {
 	}
 }
 
-func TestInterval(t *testing.T) {
+func TestPace(t *testing.T) {
+	start := time.Unix(0, 0)
 	for _, c := range []struct {
-		name string
-		room int64
-		cost time.Duration
-		calm int
-		want time.Duration
+		name        string
+		saved, cost time.Duration
+		room, grown int64
+		want        time.Duration
 	}{
-		{"much room", 1 << 40, 0, 1, maxWait},
-		{"no room", -5, 0, 1, minWait},
-		{"room for 100 ms", growth / 10, 0, 1, 100 * time.Millisecond},
-		{"the same, calm", growth / 10, 0, 4, 400 * time.Millisecond},
-		{"dear measurement", 0, time.Millisecond, 1, 500 * time.Millisecond},
-		{"very dear measurement", 0, time.Second, 1, maxWait},
+		{"much room", burst, 0, 1 << 40, 1 << 30, maxWait},
+		{"no room", burst, 0, -5, 1 << 20, minWait},
+		{"room for 100 ms", burst, 0, growth / 10, 1 << 20, 100 * time.Millisecond},
+		{"the same, calm", burst, 0, growth / 10, 4096, calmWait},
+		{"shrinking", burst, 0, 0, -1 << 20, minWait},
+		{"nothing saved", 0, 100 * time.Microsecond, 0, 1 << 20, 100 * time.Millisecond},
+		{"dear look", 0, time.Second, 0, 1 << 20, maxWait},
 	} {
-		if got := interval(c.room, c.cost, c.calm).Round(time.Microsecond); got != c.want {
+		p := &pace{at: start, saved: c.saved}
+		if got := p.next(start, c.cost, c.room, c.grown).Round(time.Microsecond); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+func TestPaceKeepsItsBudget(t *testing.T) {
+	now := time.Unix(0, 0)
+	p, spent := newPace(now), time.Duration(0)
+	for now.Before(time.Unix(100, 0)) { // always changing, always at the edge
+		const cost = 100 * time.Microsecond
+		spent += cost + wake
+		now = now.Add(p.next(now, cost, 0, 1<<20))
+	}
+	if share := (spent - burst).Seconds() / 100; share > 1.02/thrift {
+		t.Fatalf("%.2f %% of a CPU", 100*share)
 	}
 }
 
@@ -207,4 +222,26 @@ func must(pids []int, err error) []int {
 		panic(err)
 	}
 	return pids
+}
+
+// TestCost is the bound of the design, 0.2 % of a CPU for each container once it has started, with room for a busy virtual
+// machine, on which a timer costs several times as much.
+func TestCost(t *testing.T) {
+	c := limitstest.Start(t, "tree 2 30")
+	watch(t, c, limits.Watch{Memory: 200 << 20})
+	time.Sleep(time.Second)
+	const wall = 4 * time.Second
+	before := cpuTime()
+	time.Sleep(wall)
+	share := 100 * (cpuTime() - before).Seconds() / wall.Seconds()
+	t.Logf("%.2f %% of a CPU", share)
+	if share > 1 {
+		t.Fatalf("%.2f %% of a CPU", share)
+	}
+}
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
