@@ -149,12 +149,10 @@ func (l *lab) another(t testing.TB, n slirp.Network) slirp.Network {
 	return n
 }
 
-var relayTraits = slirptest.Traits{Peers: true, Source: true, IPv6: true, Ping: true, Truthful: true, Silent: true, Live: true}
-
 func TestRelayConforms(t *testing.T) {
-	slirptest.Conformance(t, newLab(t, switchd.Config{}), relayTraits)
+	slirptest.Conformance(t, newLab(t, switchd.Config{}), slirptest.Relay)
 }
 
 func TestConntrackRungConforms(t *testing.T) {
-	slirptest.Conformance(t, newLab(t, switchd.Config{Rung: "relay-conntrack"}), relayTraits)
+	slirptest.Conformance(t, newLab(t, switchd.Config{Rung: "relay-conntrack"}), slirptest.Relay)
 }
