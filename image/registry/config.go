@@ -15,7 +15,9 @@ const EnvDockerIO = "MOSS_DOCKER_IO"
 // Config is all that a [Client] has to know. The zero value works, without credentials, mirrors and certificates; [DefaultConfig]
 // gives what Docker would use.
 type Config struct {
-	Mirrors      []string // URLs tried before Docker Hub, best first
+	Mirrors []string // URLs tried before Docker Hub, best first
+	// MirrorsOf has URLs tried before another registry, by its name; those under "docker.io" go before Mirrors.
+	MirrorsOf    map[string][]string
 	Insecure     []string // host, host:port or CIDR: TLS is not verified, plain HTTP is allowed
 	DockerIO     string   // URL or host[:port] that stands in for Docker Hub, for pull, push and login alike
 	CertDirs     []string // directories with HOST[:PORT]/{*.crt,*.cert,*.key}; all that have the host count

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,17 +41,23 @@ type endpoint struct {
 func (c *Client) endpoints(ctx context.Context, registry string) ([]endpoint, error) {
 	registry = canonicalRegistry(registry)
 	var list []endpoint
-	if registry == hubName {
-		for _, mirror := range c.config.Mirrors {
-			u, err := parseMirror(mirror)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, c.endpointFor(ctx, registry, u, true))
+	for _, mirror := range c.config.mirrors(registry) {
+		u, err := parseMirror(mirror)
+		if err != nil {
+			return nil, err
 		}
+		list = append(list, c.endpointFor(ctx, registry, u, true))
 	}
 	own, err := c.upstream(ctx, registry)
 	return append(list, own), err
+}
+
+func (c Config) mirrors(registry string) []string {
+	list := slices.Clone(c.MirrorsOf[registry])
+	if registry == hubName {
+		list = append(list, c.Mirrors...)
+	}
+	return list
 }
 
 // upstream is the registry itself: the one that takes pushes and logins.

@@ -37,6 +37,7 @@ func TestEndpoints(t *testing.T) {
 		{"hub by its other name", "index.docker.io", Config{}, []string{hubHost}, onlyHTTPS},
 		{"mirrors", "docker.io", Config{Mirrors: mirrors}, []string{"m1.example:5000", "m2.example", hubHost}, onlyHTTPS},
 		{"mirrors are for the hub", "quay.io", Config{Mirrors: mirrors}, []string{"quay.io"}, onlyHTTPS},
+		{"mirrors of another", "quay.io", Config{Mirrors: mirrors, MirrorsOf: map[string][]string{"quay.io": mirrors[:1]}}, []string{"m1.example:5000", "quay.io"}, onlyHTTPS},
 		{"stand-in", "docker.io", Config{DockerIO: "127.0.0.1:5000"}, []string{"127.0.0.1:5000"}, httpsThenHTTP},
 		{"stand-in by URL", "docker.io", Config{DockerIO: "http://127.0.0.1:5000"}, []string{"127.0.0.1:5000"}, onlyHTTP},
 		{"private", "192.168.1.1:5000", Config{}, []string{"192.168.1.1:5000"}, onlyHTTPS},

@@ -85,6 +85,29 @@ func TestHugeManifestWithALength(t *testing.T) {
 	wantKind(t, err, ErrTooLarge)
 }
 
+func TestManyValues(t *testing.T) {
+	many := func(v string, n int) string { return strings.Repeat(v+",", n) + v }
+	hex := strings.Repeat("a", 64)
+	for _, body := range []string{
+		`{"schemaVersion":2,"manifests":[` + many("{}", 1_000_000) + `]}`,
+		`{"schemaVersion":2,"config":{"digest":"sha256:` + hex + `","size":1},"layers":[` + many("{}", 1_000_000) + `]}`,
+	} {
+		fault := registrytest.On(http.MethodGet, "/manifests/", registrytest.Document(image.TypeOCIManifest, []byte(body)))
+		server := registrytest.Start(t, registrytest.Options{Fault: fault})
+		_, err := pull(t, newClient(t, Config{}), server.Host+"/app", PullOptions{}, newSink(), Silent{})
+		wantKind(t, err, ErrTooLarge)
+	}
+	im := registrytest.NewImage(t, 1)
+	config := []byte(`{"os":"linux","config":{"Env":[` + many(`""`, 1_000_000) + `]},"rootfs":{"type":"layers"}}`)
+	m := image.Manifest{SchemaVersion: 2, MediaType: image.TypeOCIManifest, Layers: []image.Descriptor{},
+		Config: image.Descriptor{MediaType: image.TypeOCIConfig, Digest: image.SumBytes(config), Size: int64(len(config))}}
+	im.Manifest, im.Blobs[image.SumBytes(config)] = registrytest.Encode(t, m), config
+	server := registrytest.Start(t, registrytest.Options{})
+	server.Put(t, "app", "latest", im)
+	_, err := pull(t, newClient(t, Config{}), server.Host+"/app", PullOptions{}, newSink(), Silent{})
+	wantKind(t, err, ErrTooLarge)
+}
+
 func TestConfigThatDisagrees(t *testing.T) {
 	im := registrytest.NewImage(t, 1, 100, 100)
 	config := []byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["` + string(im.Layers[0].DiffID) + `"]}}`)
