@@ -82,6 +82,7 @@ func (l Limits) Updated(change Limits) (Limits, error) {
 	replace(&l.Mems, change.Mems)
 	replace(&l.Pids, change.Pids)
 	replace(&l.BlkioWeight, change.BlkioWeight)
+	replace(&l.Storage, change.Storage)
 	return l, nil
 }
 

@@ -33,7 +33,7 @@ type Plan struct {
 	Duty  CPUs    `json:"duty,omitempty"`          // supervisor: watchdog
 	Upper Storage `json:"upper,omitzero"`          // birth: tmpfs of that size for upper and work, or supervisor: sampling
 	Weak  []Weak  `json:"weak,omitempty"`          // what is carried by less than docker would
-	Late  bool    `json:"restartToTake,omitempty"` // after an update: something takes effect at the next start only
+	Late  bool    `json:"late,omitempty"` // after an update: something takes effect at the next start only
 }
 
 // Rlimit is one setrlimit call; ^uint64(0) is RLIM_INFINITY.
@@ -70,8 +70,12 @@ func Decide(facts Facts, l Limits) Plan {
 // Keeping is the plan of a changed container that runs: what was fixed at birth stays as the old plan had it, and Late is
 // set when that makes the change wait for the next start.
 func (p Plan) Keeping(old Plan) Plan {
-	p.Late = p.Nproc != old.Nproc
-	p.Nproc, p.Upper = old.Nproc, old.Upper
+	tmpfs := p.Upper.Tmpfs || old.Upper.Tmpfs
+	freed := len(p.Affinity) > 0 && len(old.Affinity) == 0 // the filter that keeps programs in their set is not there
+	p.Late = p.Nproc != old.Nproc || freed || tmpfs && p.Upper != old.Upper
+	if p.Nproc = old.Nproc; tmpfs {
+		p.Upper = old.Upper
+	}
 	return p
 }
 

@@ -50,7 +50,19 @@ func (w *Warden) watch(ctx context.Context) error {
 		w.duty.SetPaused(w.state.Paused)
 		w.ended.Go(func() { w.duty.Run(ctx) })
 	}
+	if upper := plan.Upper; upper.Size > 0 && !upper.Tmpfs && w.disk == nil {
+		w.disk = watchdog.NewDisk(w.config.Upper, int64(upper.Size), func(used int64) { w.full(ctx, used) })
+		w.ended.Go(func() { w.disk.Run(ctx) })
+	}
 	return nil
+}
+
+// full pauses a container that has written too much. The user can give it more, or let it go on to clean up: it is paused
+// again only when it has grown still more.
+func (w *Warden) full(ctx context.Context, used int64) {
+	if w.Pause(ctx) == nil && w.config.Full != nil {
+		w.config.Full(used)
+	}
 }
 
 func (w *Warden) open() (*procs.Set, error) {
@@ -133,6 +145,9 @@ func (w *Warden) rewatch(plan limits.Plan) error {
 	}
 	if w.duty != nil {
 		w.duty.SetLimit(plan.Duty)
+	}
+	if w.disk != nil {
+		w.disk.SetLimit(int64(plan.Upper.Size))
 	}
 	old := w.state.Plan
 	w.state.Plan = plan

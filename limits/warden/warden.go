@@ -25,7 +25,9 @@ type Config struct {
 	NoUserns bool          // the container shares a user namespace, so RLIMIT_NPROC cannot count it alone
 	Strict   bool          // a weaker mechanism is an error
 	Shared   bool          // its pid namespace is not its own
+	Upper    string        // the directory that a sampled storage limit counts
 	OOM      func()        // called at most once, from any goroutine, when the watchdog kills; nil for none
+	Full     func(int64)   // called from any goroutine when a sampled storage limit has paused the container; nil for none
 }
 
 // State is what a successor needs, recorded in the container's state.
@@ -49,6 +51,7 @@ type Warden struct {
 	pid    int // of the container's first process on the host, 0 before Born
 	memory *watchdog.Memory
 	duty   *watchdog.Duty
+	disk   *watchdog.Disk
 	held   []procs.Handle // stopped by Pause where nothing freezes
 	stop   context.CancelFunc
 	ended  sync.WaitGroup

@@ -185,6 +185,24 @@ func TestASuccessorContinuesWhatWasPaused(t *testing.T) {
 	limitstest.Await(t, "work", func() bool { return ticks(t, c) > before })
 }
 
+func TestStoragePausesAFullContainer(t *testing.T) {
+	dir, told := t.TempDir(), make(chan int64, 10)
+	config := Config{Limits: limits.Limits{Storage: limits.Storage{Size: 1 << 20}}, Upper: dir, Full: func(used int64) { told <- used }}
+	w, _ := start(t, delegate.Place{Rung: limits.RungNone}, config, "spins 1")
+	if err := os.WriteFile(dir+"/big", make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if used := <-told; used < 2<<20 || !w.State().Paused {
+		t.Fatal(used, w.State().Paused)
+	}
+	if _, err := w.Update(limits.Limits{Storage: limits.Storage{Size: 10 << 20}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Unpause(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStrictAndBudget(t *testing.T) {
 	place := delegate.Place{Rung: limits.RungNone}
 	var strict *limits.StrictError
