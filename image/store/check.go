@@ -194,7 +194,7 @@ func (c *checker) names() error {
 		if strings.HasPrefix(n, tempPrefix) {
 			continue
 		}
-		if err := c.s.readJSON(file, &rec); err != nil {
+		if err := c.s.readScan(file, &rec); err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
 				c.tell(file, err.Error(), c.setAside(file))
 			}

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -21,30 +19,33 @@ var _ FS = disk{}
 
 func (d disk) path(name string) string { return d.root + "/" + name }
 
+func (d disk) ReadFile(name string) ([]byte, error) { return readFile(d.path(name)) }
+
 // maxFileBytes bounds what is read at once: a shared store is another account's.
 const maxFileBytes = 64 << 20
 
-// ReadFile does not follow a link and does not wait at a FIFO. It is on the hot path: three system calls for a small file.
-func (d disk) ReadFile(name string) ([]byte, error) {
-	fd, err := syscall.Open(d.path(name), syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+// readFile does not follow a link and does not wait at a FIFO. It is on the hot path: three system calls for a small file,
+// and none of package os's for its poller.
+func readFile(path string) ([]byte, error) {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: d.path(name), Err: err}
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer syscall.Close(fd)
-	for b := make([]byte, 0, 8<<10); len(b) < maxFileBytes; {
+	for b := make([]byte, 0, 4<<10); len(b) < maxFileBytes; {
 		n, err := syscall.Read(fd, b[len(b):cap(b)])
 		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {
-			return nil, &os.PathError{Op: "read", Path: d.path(name), Err: err}
+			return nil, &os.PathError{Op: "read", Path: path, Err: err}
 		}
 		if b = b[:len(b)+n]; n == 0 || len(b) < cap(b) {
 			return b, nil // a regular file gives less than asked for only at its end
 		}
 		b = slices.Grow(b, len(b))
 	}
-	return nil, &os.PathError{Op: "read", Path: d.path(name), Err: syscall.EFBIG}
+	return nil, &os.PathError{Op: "read", Path: path, Err: syscall.EFBIG}
 }
 
 func (d disk) ReadDir(name string) ([]string, error) {
@@ -108,16 +109,16 @@ func (d disk) SyncFS() error {
 }
 
 // flocked is a lock of flock(2): it belongs to the open file, ends with it, also by SIGKILL.
-type flocked struct{ f *os.File }
+type flocked struct{ fd int }
 
-func (l flocked) Unlock() { l.f.Close() }
+func (l flocked) Unlock() { syscall.Close(l.fd) }
 
 // Lock opens and locks until the file it has locked is the file that has the name: locks of downloads are removed by their
 // holders.
 func (d disk) Lock(ctx context.Context, name string, how LockMode) (Lock, error) {
 	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		l, err := d.tryLock(name, how)
-		if err == nil || !errors.Is(err, ErrLocked) || how == TryExclusive {
+		l, err := tryLock(d.path(name), how)
+		if err == nil || err != ErrLocked || how == TryExclusive || how == TryShared {
 			return l, err
 		}
 		select {
@@ -128,50 +129,48 @@ func (d disk) Lock(ctx context.Context, name string, how LockMode) (Lock, error)
 	}
 }
 
-func (d disk) tryLock(name string, how LockMode) (Lock, error) {
-	f, err := d.openLock(name)
+func tryLock(path string, how LockMode) (Lock, error) {
+	fd, err := openLock(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening lock: %w", err)
+		return nil, &os.PathError{Op: "opening lock", Path: path, Err: err}
 	}
 	op := syscall.LOCK_EX
-	if how == Shared {
+	if how == Shared || how == TryShared {
 		op = syscall.LOCK_SH
 	}
-	if err := flock(f, op|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if err == syscall.EWOULDBLOCK {
-			return nil, ErrLocked
-		}
-		return nil, fmt.Errorf("locking %q: %w", d.path(name), err)
+	err = flock(fd, op|syscall.LOCK_NB)
+	if err == nil && !sameFile(fd, path) {
+		err = syscall.EWOULDBLOCK // removed by its holder: once more
 	}
-	if !sameFile(f, d.path(name)) {
-		f.Close()
+	if err == nil {
+		return flocked{fd}, nil
+	}
+	syscall.Close(fd)
+	if err == syscall.EWOULDBLOCK {
 		return nil, ErrLocked
 	}
-	return flocked{f}, nil
+	return nil, &os.PathError{Op: "locking", Path: path, Err: err}
 }
 
-func (d disk) openLock(name string) (*os.File, error) {
-	f, err := os.OpenFile(d.path(name), os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-	if errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.EROFS) {
-		return os.OpenFile(d.path(name), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+// openLock opens a file, made if absent, or a directory.
+func openLock(path string) (int, error) {
+	const flags = syscall.O_RDONLY | syscall.O_NOFOLLOW | syscall.O_CLOEXEC
+	fd, err := syscall.Open(path, flags, 0)
+	if err == syscall.ENOENT {
+		return syscall.Open(path, flags|syscall.O_CREAT, 0o600)
 	}
-	return f, err
+	return fd, err
 }
 
-func flock(f *os.File, op int) error {
+func flock(fd, op int) error {
 	for {
-		if err := syscall.Flock(int(f.Fd()), op); err != syscall.EINTR {
+		if err := syscall.Flock(fd, op); err != syscall.EINTR {
 			return err
 		}
 	}
 }
 
-func sameFile(f *os.File, path string) bool {
-	a, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	b, err := os.Lstat(path)
-	return err == nil && os.SameFile(a, b)
+func sameFile(fd int, path string) bool {
+	var a, b syscall.Stat_t
+	return syscall.Fstat(fd, &a) == nil && syscall.Lstat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }

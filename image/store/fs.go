@@ -35,11 +35,12 @@ type File interface {
 // LockMode says how a lock is wanted.
 type LockMode int
 
-// The modes. TryExclusive does not wait: ErrLocked when somebody else holds the lock.
+// The modes. Those that try do not wait: ErrLocked when somebody else holds the lock.
 const (
 	Shared LockMode = iota
 	Exclusive
 	TryExclusive
+	TryShared
 )
 
 // Lock is a lock that is held; Unlock ends it.

@@ -10,8 +10,8 @@ import (
 )
 
 // Lookup finds an image by name, digest, id or unique beginning of an id, in Docker's order: a whole id, a name, a
-// beginning. ErrNotFound, ErrAmbiguous, ErrCorrupt. It takes no lock and reads two files; Names and Digests stay empty
-// (Inspect fills them).
+// beginning. ErrNotFound, ErrAmbiguous, ErrCorrupt. It takes no lock and reads two files; Names, Digests and the history
+// stay empty (Inspect fills them).
 func (s *Store) Lookup(name string) (*Image, error) {
 	if id, ok := wholeID(name); ok {
 		return s.load(id)
@@ -96,7 +96,7 @@ func (s *Store) ids(prefix string) ([]image.Digest, error) {
 	return ids, nil
 }
 
-// Inspect is Lookup with Names and Digests.
+// Inspect is Lookup with Names, Digests and the whole configuration.
 func (s *Store) Inspect(name string) (*Image, error) {
 	m, err := s.Lookup(name)
 	if err != nil {
@@ -104,6 +104,11 @@ func (s *Store) Inspect(name string) (*Image, error) {
 	}
 	all, _ := s.allNames() // what is damaged is told by List and Check
 	addNames(all, map[image.Digest]*Image{m.ID: m})
+	if b, err := s.ReadBlob(m.ID, image.MaxConfigBytes); err == nil { // without the blob what the record has must do
+		if c, err := image.ParseConfig(b); err == nil {
+			m.Config = c
+		}
+	}
 	return m, nil
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,14 +87,5 @@ func (s *Store) readMark(dir string) (mark, error) {
 	if err != nil {
 		return k, err
 	}
-	if len(b) == 0 || b[len(b)-1] != '\n' {
-		return k, errTruncated
-	}
-	if err := json.Unmarshal(b, &k); err != nil {
-		return k, err
-	}
-	if k.V != version {
-		return k, errNewVersion
-	}
-	return k, nil
+	return k, scanFile(b, &k)
 }

@@ -32,7 +32,7 @@ func nameFile(r image.Ref) string {
 // named reads the record of a name; fs.ErrNotExist when there is none. On a caseless file system the content decides.
 func (s *Store) named(r image.Ref) (nameRecord, error) {
 	var n nameRecord
-	if err := s.readJSON(nameFile(r), &n); err != nil {
+	if err := s.readScan(nameFile(r), &n); err != nil {
 		return n, err
 	}
 	if n.Name != r.String() {
@@ -70,7 +70,7 @@ func (s *Store) allNames() (all []nameRecord, err error) {
 		if strings.HasPrefix(f, tempPrefix) {
 			continue
 		}
-		if err := s.readJSON("names/"+f, &n); err != nil {
+		if err := s.readScan("names/"+f, &n); err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
 				bad = append(bad, err)
 			}

@@ -69,12 +69,18 @@ func (ss *Session) newRecord(n NewImage) (*image.Manifest, *record, error) {
 		n.MediaType = m.MediaType
 	}
 	d := image.Descriptor{MediaType: n.MediaType, Digest: image.SumBytes(n.Manifest), Size: int64(len(n.Manifest))}
-	r := &record{V: version, ID: id, Manifests: []image.Descriptor{d}, Layers: layers, Stored: time.Now().UTC(), Config: c}
+	r := &record{V: version, ID: id, Manifests: []image.Descriptor{d}, Layers: layers, Stored: time.Now().UTC(), Config: withoutHistory(c)}
 	for i, l := range layers {
 		layers[i].Unpacked = ss.s.about(l.Digest).Unpacked
 		r.Size += layers[i].Unpacked
 	}
 	return m, r, nil
+}
+
+func withoutHistory(c *image.Config) *image.Config {
+	short := *c
+	short.History = nil
+	return &short
 }
 
 // commit writes in the order that no crash can turn into a name without its bytes: blobs' directory, record, names.

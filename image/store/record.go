@@ -24,7 +24,7 @@ type Image struct {
 	Digests  []image.Ref      // repository@digest; filled by List and Inspect only
 	Manifest image.Descriptor // the manifest it was pulled or made with
 	Others   []image.Descriptor
-	Config   *image.Config
+	Config   *image.Config // without History, but from Inspect: decoding it costs run more than all else
 	Layers   []image.Layer // bottom first
 	Size     int64         // bytes of all layers' files, unpacked
 	Created  time.Time
@@ -50,7 +50,7 @@ func (s *Store) load(id image.Digest) (*Image, error) {
 		return nil, &image.DigestError{Text: string(id)}
 	}
 	var r record
-	if err := s.readJSON(recordFile(id), &r); err != nil {
+	if err := s.readScan(recordFile(id), &r); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, &NotFoundError{string(id)}
 		}
@@ -87,8 +87,20 @@ func (s *Store) readJSON(name string, v any) error {
 	return nil
 }
 
+// readScan is readJSON for what the hot path reads.
+func (s *Store) readScan(name string, v scannable) error {
+	b, err := s.fs.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("reading %q: %w", name, err)
+	}
+	if err := scanFile(b, v); err != nil {
+		return &CorruptError{name, err}
+	}
+	return nil
+}
+
 var (
-	versionMark   = fmt.Appendf(nil, `{"v":%d,`, version)
+	versionMark   = []byte(`{"v":1,`) // version
 	errTruncated  = errors.New("it is truncated")
 	errNewVersion = errors.New("it has a version this moss does not know")
 )

@@ -27,7 +27,10 @@ type Session struct {
 // Hold keeps garbage collection away for the moments between finding an image and making what uses it visible. It stops
 // other commands that remove: release within milliseconds, or use a Session.
 func (s *Store) Hold(ctx context.Context) (release func(), err error) {
-	l, err := s.lock(ctx, Shared)
+	l, err := s.fs.Lock(ctx, "lock", TryShared) // nearly always: it spares run the first timer of its process
+	if err == ErrLocked {
+		l, err = s.lock(ctx, Shared)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -302,14 +302,14 @@ func (d *simDisk) Lock(_ context.Context, name string, how LockMode) (Lock, erro
 		return nil, errDead
 	}
 	switch held := d.locks[name]; {
-	case how == Shared && held >= 0:
+	case (how == Shared || how == TryShared) && held >= 0:
 		d.locks[name]++
 	case held == 0:
 		d.locks[name] = -1
 	default:
 		return nil, ErrLocked
 	}
-	return &simLock{d: d, name: name, shared: how == Shared}, nil
+	return &simLock{d: d, name: name, shared: how == Shared || how == TryShared}, nil
 }
 
 type simLock struct {

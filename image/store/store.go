@@ -130,7 +130,7 @@ func syncfs(fd int) error { return sys.Syncfs(fd) }
 
 // readBootID returns the id of this boot (random(4)), and something that never repeats where /proc does not tell.
 func readBootID() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	b, err := readFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "unknown"
 	}

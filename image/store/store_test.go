@@ -152,6 +152,20 @@ func TestLookupAmbiguous(t *testing.T) {
 	}
 }
 
+// TestInspect: what the hot path leaves out is there when asked for.
+func TestInspect(t *testing.T) {
+	s := newStore(t, Options{})
+	put(t, s, rich(1))
+	hot, err := s.Lookup("image1:1")
+	if err != nil || hot.Config.History != nil || len(hot.Config.Config.Env) == 0 {
+		t.Errorf("%+v, %v", hot, err)
+	}
+	m, err := s.Inspect("image1:1")
+	if err != nil || len(m.Config.History) != 20 || len(m.Names) != 2 {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
 func TestListAndNames(t *testing.T) {
 	s := newStore(t, Options{})
 	long := "x.io/" + strings.Repeat("a", 220) + ":" + strings.Repeat("t", 120)
