@@ -8,8 +8,11 @@ import (
 )
 
 // full are the commands that only the full program has.
-func full() []Command { return nil }
+func full() []Command {
+	return []Command{
+		pullCommand, pushCommand, imagesCommand, rmiCommand, tagCommand, historyCommand, loginCommand, logoutCommand,
+	}
+}
 
-func (a *App) psFull(context.Context, psOptions) error  { return errors.New("x") }
-func (a *App) versionFull(string) error                 { return errors.New("x") }
-func (a *App) pullForRun(context.Context, string) error { return errors.New("x") }
+func (a *App) psFull(context.Context, psOptions) error { return errors.New("x") }
+func (a *App) versionFull(string) error                { return errors.New("x") }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/moss-sandbox/moss/image/layer"
 )
 
 // Config is the user's configuration: config.json, and below it the course's moss.json beside the program.
@@ -96,4 +98,17 @@ func (c *Config) read(path string) error {
 		return &ConfigError{path, fmt.Errorf("more than one value")}
 	}
 	return nil
+}
+
+// Unpack is the limits of what images may unpack to.
+func (c *Config) Unpack() (l layer.Limits, err error) {
+	if len(c.UnpackLimits) == 0 {
+		return l, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(c.UnpackLimits))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&l); err != nil {
+		return l, &ConfigError{"unpackLimits", err}
+	}
+	return l, nil
 }

@@ -25,8 +25,8 @@ type Birth struct {
 	Nice           int
 	Affinity       []byte // cpu mask of sched_setaffinity(2)
 	Winsize        [4]uint16
-	LastGID        int64 // the highest group id inside
-	CPUs           int   // processors that this machine may have
+	LastGID        int64                  // the highest group id inside
+	CPUs           int                    // processors that this machine may have
 	APTConfig      string                 // content of APTConfigPath; empty for no such file
 	Present        func(path string) bool // whether a path of /proc or /sys is there on this machine
 }

@@ -408,7 +408,9 @@ func (w *writer) workdir(dir string) {
 }
 
 // openDir opens a directory without following magic links. The call's name is the beginning of runc's sentence.
-func (w *writer) openDir(path, dir string, fd spawn.Addr) spawn.Op { return openDir(w.List, path, dir, fd) }
+func (w *writer) openDir(path, dir string, fd spawn.Addr) spawn.Op {
+	return openDir(w.List, path, dir, fd)
+}
 
 func openDir(l *spawn.List, path, dir string, fd spawn.Addr) spawn.Op {
 	how := l.Words(sys.OPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0, sys.ResolveNoMagic)

@@ -34,3 +34,6 @@ func KeepOpen(fd int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	return err
 }
+
+// EchoFlag is ECHO of termios(3).
+const EchoFlag = unix.ECHO
