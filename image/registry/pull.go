@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/moss-sandbox/moss/image"
 )
@@ -172,31 +171,10 @@ func (s *session) pullLayers(ctx context.Context, im *Image, opts PullOptions, s
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	slots := make(chan struct{}, s.client.config.Jobs)
-	var wg sync.WaitGroup
-	for _, l := range missing {
+	return parallel(ctx, s.client.config.Jobs, missing, func(ctx context.Context, l layerPull) error {
 		l.unhashed = opts.SinkHashes
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := s.pullLayer(ctx, l, sink, progress); err != nil {
-				stop(err) // the first one stays the cause
-			}
-		})
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
+		return s.pullLayer(ctx, l, sink, progress)
+	})
 }
 
 // missing asks the sink about every layer, tells the progress, and names each missing blob once: an image may have the same layer

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -132,27 +131,7 @@ func (p *push) layers(ctx context.Context, layers []image.Layer) error {
 	for _, l := range order[min(len(order), p.client.config.Jobs):] {
 		p.progress.Event(Event{ID: l.DiffID.Short(), Phase: PhaseWaiting})
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	slots := make(chan struct{}, p.client.config.Jobs)
-	var wg sync.WaitGroup
-	for _, l := range order {
-		slots <- struct{}{} // given back also when ctx ends: every upload watches it
-		if ctx.Err() != nil {
-			break
-		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := p.layer(ctx, l); err != nil {
-				stop(err)
-			}
-		})
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
+	return parallel(ctx, p.client.config.Jobs, order, p.layer)
 }
 
 // layer brings one layer to the registry and says how.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -34,7 +35,7 @@ func (c *Client) Search(ctx context.Context, term string, limit int) ([]Found, e
 		limit = DefaultSearchLimit
 	}
 	if limit < 1 || limit > MaxSearchLimit {
-		return nil, fail(ErrServer, "limit %d is outside the range of [1, %d]", limit, MaxSearchLimit)
+		return nil, fmt.Errorf("limit %d is outside the range of [1, %d]", limit, MaxSearchLimit)
 	}
 	registry, words := splitTerm(term)
 	e, err := c.upstream(ctx, registry)
