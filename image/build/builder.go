@@ -256,7 +256,7 @@ func (b *builder) do(ctx context.Context, t task.Task, out io.Writer) (task.Resu
 			if err != nil {
 				return task.Result{}, err
 			}
-			t.Sources[i] = task.Stack{Lowers: []string{dir}}
+			t.Sources[i] = task.Stack{Lowers: []string{dir}, Host: true}
 		}
 	}
 	res, err := b.d.Worker.Do(ctx, t, out)

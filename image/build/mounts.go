@@ -77,8 +77,8 @@ func (r *running) bindTree(ctx context.Context, m dockerfile.Mount) (task.Stack,
 	}
 	at := path.Clean("/" + m.Source)
 	if c != nil {
-		if m.ReadOnly && len(c.Ignore) == 0 {
-			return task.Stack{Lowers: []string{c.Path}}, at, nil
+		if m.ReadOnly && len(c.Ignore) == 0 && os.Geteuid() != 0 { // to root of a namespace the machine's root is a stranger
+			return task.Stack{Lowers: []string{c.Path}, Host: true}, at, nil
 		}
 		return r.snapshot(ctx, c, at)
 	}
@@ -113,7 +113,7 @@ func (r *running) snapshot(ctx context.Context, c *buildctx.Context, at string) 
 		return task.Stack{}, "", err
 	}
 	stack := task.Stack{Upper: up.Dir}
-	_, err = r.s.b.do(ctx, task.Task{Root: stack, Sources: []task.Stack{{Lowers: []string{c.Path}}}, Actions: []task.Action{{Copy: &task.Copy{
+	_, err = r.s.b.do(ctx, task.Task{Root: stack, Sources: []task.Stack{{Lowers: []string{c.Path}, Host: true}}, Actions: []task.Action{{Copy: &task.Copy{
 		Select: tree.Selection{Sources: []string{literal(at)}, Ignore: c.Ignore}, Dest: "/data",
 	}}}}, nil)
 	return stack, "/data", err
@@ -204,7 +204,7 @@ func (r *running) fillVolume(ctx context.Context, dir string, m dockerfile.Mount
 		}
 		src := task.Stack{}
 		if c != nil {
-			src.Lowers = []string{c.Path}
+			src.Lowers, src.Host = []string{c.Path}, true
 		} else if src.Lowers, err = r.s.b.lowers(ctx, img.Layers); err != nil {
 			return err
 		}

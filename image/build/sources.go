@@ -57,7 +57,7 @@ func (s *stage) gatherURL(ctx context.Context, t *transfer, src string) error {
 		return err
 	}
 	at := len(t.sources)
-	t.sources = append(t.sources, task.Stack{Lowers: []string{dir}})
+	t.sources = append(t.sources, task.Stack{Lowers: []string{dir}, Host: true})
 	action := len(t.actions)
 	t.actions = append(t.actions, task.Action{})
 	fetch := func(ctx context.Context) (string, error) {
@@ -139,7 +139,7 @@ func (s *stage) gatherContext(ctx context.Context, t *transfer, c *buildctx.Cont
 	}
 	t.sums = append(t.sums, sum)
 	at := len(t.sources)
-	t.sources = append(t.sources, task.Stack{Lowers: []string{c.Path}})
+	t.sources = append(t.sources, task.Stack{Lowers: []string{c.Path}, Host: true})
 	if t.op.Add && (t.op.Unpack == nil || *t.op.Unpack) {
 		return s.addItems(t, c, at, sel, items)
 	}

@@ -234,3 +234,6 @@ func earlier(at time.Time, limit *time.Time) time.Time {
 	}
 	return at
 }
+
+// Failed is the result of a task that could not begin.
+func Failed(err error) Result { return Result{Failure: failure(err)} }

@@ -13,6 +13,7 @@ type Stack struct {
 	Lowers []string `json:"lowers,omitempty"` // directories, top first
 	Upper  string   `json:"upper,omitempty"`
 	Work   string   `json:"work,omitempty"` // overlay's work directory, beside Upper
+	Host   bool     `json:"host,omitempty"` // the one lower is a directory of the caller, not of the store
 }
 
 // A Task is done in order on one tree; it stops at the first error.

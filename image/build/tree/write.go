@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"errors"
 	"path"
 	"strings"
 	"syscall"
@@ -74,3 +75,17 @@ func (d *Dir) HasPlain(p string) bool {
 
 // Link returns the target of an entry that is a symbolic link.
 func (e *Entry) Link() (string, error) { return sys.ReadlinkAt(e.Dir.fd(), e.Name) }
+
+// MayHave is HasPlain for who may not see everything: true as well where a directory on the way cannot be opened.
+func (d *Dir) MayHave(p string) bool {
+	dir, name, err := d.plain(p)
+	if errors.Is(err, syscall.EACCES) {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	_, err = dir.Stat(name)
+	return err == nil || errors.Is(err, syscall.EACCES)
+}
