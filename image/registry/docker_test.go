@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/moss-sandbox/moss/image"
@@ -70,22 +71,56 @@ func TestDockerRegistry(t *testing.T) {
 		_, err := pull(t, c, host+"/nosuch", PullOptions{}, newSink(), Silent{})
 		wantKind(t, err, ErrNotFound)
 	})
-	t.Run("skopeo reads what we pushed", func(t *testing.T) { skopeoReads(t, host, name, config.CertDirs[0], im) })
+	certs := filepath.Join(config.CertDirs[0], host)
+	t.Run("skopeo reads what we pushed", func(t *testing.T) { skopeoReads(t, name, certs, im) })
+	t.Run("we read what skopeo pushes", func(t *testing.T) { skopeoWrites(t, c, name, certs, im) })
 }
 
-func skopeoReads(t *testing.T, host, name, certsD string, im *registrytest.Image) {
+// skopeo runs skopeo copy with the test's password and authority.
+func skopeo(t *testing.T, args ...string) {
 	t.Helper()
-	skopeo, err := exec.LookPath("skopeo")
+	program, err := exec.LookPath("skopeo")
 	if err != nil {
 		registrytest.Missing(t, "skopeo is not installed")
 	}
-	dir := t.TempDir()
-	cmd := exec.Command(skopeo, "copy", "--src-cert-dir", filepath.Join(certsD, host), "--src-creds", registrytest.User+":"+registrytest.Password,
-		"docker://"+name, "dir:"+dir)
+	cmd := exec.Command(program, append([]string{"--insecure-policy", "copy"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("skopeo: %v\n%s", err, out)
+		t.Fatalf("skopeo %v: %v\n%s", args, err, out)
 	}
+}
+
+// skopeoWrites has skopeo convert the image to what else the world keeps in registries.
+func skopeoWrites(t *testing.T, c *Client, name, certs string, im *registrytest.Image) {
+	t.Helper()
+	creds := registrytest.User + ":" + registrytest.Password
+	cases := []struct{ tag, format, compression, layerType string }{
+		{"docker", "v2s2", "gzip", image.TypeDockerLayer},
+		{"zstd", "oci", "zstd", image.TypeOCILayerZstd},
+	}
+	for _, tc := range cases {
+		// By way of a directory and into another repository: blobs that are there already would not be converted.
+		target, dir := strings.Replace(name, "/app:", "/"+tc.tag+":", 1), t.TempDir()
+		skopeo(t, "--src-cert-dir", certs, "--src-creds", creds, "--format", tc.format, "--dest-compress", "--dest-compress-format", tc.compression,
+			"docker://"+name, "dir:"+dir)
+		skopeo(t, "--dest-cert-dir", certs, "--dest-creds", creds, "dir:"+dir, "docker://"+target)
+		sink := newSink()
+		if _, err := pull(t, c, target, PullOptions{}, sink, Silent{}); err != nil {
+			t.Fatal(err)
+		}
+		got := sink.images[target]
+		for i, l := range got.Layers {
+			if l.MediaType != tc.layerType || l.DiffID != im.Layers[i].DiffID {
+				t.Errorf("%s: layer %d is %s, %q", tc.tag, i, l.DiffID, l.MediaType)
+			}
+		}
+	}
+}
+
+func skopeoReads(t *testing.T, name, certs string, im *registrytest.Image) {
+	t.Helper()
+	dir := t.TempDir()
+	skopeo(t, "--src-cert-dir", certs, "--src-creds", registrytest.User+":"+registrytest.Password, "docker://"+name, "dir:"+dir)
 	manifest, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
 	if err != nil || !bytes.Equal(manifest, im.Manifest) {
 		t.Errorf("skopeo has another manifest: %s, %v", manifest, err)
