@@ -29,10 +29,10 @@ type Plan struct {
 	Nproc     int64    `json:"nproc,omitempty"`     // birth: RLIMIT_NPROC in a user namespace of this container alone
 	Rlimits   []Rlimit `json:"rlimits,omitempty"`   // birth: setrlimit before exec
 
-	Watch Watch   `json:"watch,omitzero"`          // supervisor: watchdog
-	Duty  CPUs    `json:"duty,omitempty"`          // supervisor: watchdog
-	Upper Storage `json:"upper,omitzero"`          // birth: tmpfs of that size for upper and work, or supervisor: sampling
-	Weak  []Weak  `json:"weak,omitempty"`          // what is carried by less than docker would
+	Watch Watch   `json:"watch,omitzero"` // supervisor: watchdog
+	Duty  CPUs    `json:"duty,omitempty"` // supervisor: watchdog
+	Upper Storage `json:"upper,omitzero"` // birth: tmpfs of that size for upper and work, or supervisor: sampling
+	Weak  []Weak  `json:"weak,omitempty"` // what is carried by less than docker would
 	Late  bool    `json:"late,omitempty"` // after an update: something takes effect at the next start only
 }
 

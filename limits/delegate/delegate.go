@@ -8,6 +8,7 @@ import (
 
 	"github.com/moss-sandbox/moss/limits"
 	"github.com/moss-sandbox/moss/limits/cgroup"
+	"github.com/moss-sandbox/moss/limits/cgroup1"
 )
 
 // Unit is the name of the one scope per user.
@@ -22,14 +23,16 @@ type Options struct {
 	Unit   string         // the scope's name, Unit when empty
 	Budget *limits.Budget // ceiling on the whole scope; nil leaves it as it is
 	Owner  cgroup.Owner   // see cgroup.Tree
+	Join   bool           // births can join cgroups of version 1 by descriptors; without it that rung is passed over
 	Only   limits.Rung    // tests force one rung; empty tries all
 }
 
 // Place is where containers' cgroups can be made.
 type Place struct {
 	Rung    limits.Rung
-	Tree    cgroup.Tree // for RungScope and RungOwn
-	Refused []Refusal   // why better rungs were not taken, best first
+	Tree    cgroup.Tree  // for RungScope and RungOwn
+	V1      cgroup1.Tree // for RungV1
+	Refused []Refusal    // why better rungs were not taken, best first
 }
 
 // Refusal is why a rung was not taken.
@@ -53,19 +56,23 @@ func Enter(ctx context.Context, o Options) Place {
 	defer cancel()
 	rungs := []struct {
 		rung limits.Rung
-		try  func(context.Context, Options) (cgroup.Tree, error)
+		try  func(context.Context, Options, *Place) error
 	}{
-		{limits.RungScope, enterScope},
-		{limits.RungOwn, enterOwn},
+		{limits.RungScope, func(ctx context.Context, o Options, p *Place) (err error) {
+			p.Tree, err = enterScope(ctx, o)
+			return err
+		}},
+		{limits.RungOwn, func(_ context.Context, o Options, p *Place) (err error) { p.Tree, err = enterOwn(o); return err }},
+		{limits.RungV1, func(_ context.Context, o Options, p *Place) (err error) { p.V1, err = enterV1(o); return err }},
 	}
 	place := Place{Rung: limits.RungNone}
 	for _, r := range rungs {
 		if o.Only != "" && o.Only != r.rung {
 			continue
 		}
-		tree, err := r.try(ctx, o)
+		err := r.try(ctx, o, &place)
 		if err == nil {
-			place.Rung, place.Tree = r.rung, tree
+			place.Rung = r.rung
 			return place
 		}
 		place.Refused = append(place.Refused, Refusal{r.rung, err})

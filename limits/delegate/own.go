@@ -1,7 +1,6 @@
 package delegate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +16,7 @@ import (
 
 // enterOwn takes the process's own cgroup, as a CI container with a cgroup namespace or a scope started with Delegate=yes
 // has it.
-func enterOwn(_ context.Context, o Options) (cgroup.Tree, error) {
+func enterOwn(o Options) (cgroup.Tree, error) {
 	own, err := cgroup.Own()
 	if err != nil {
 		return cgroup.Tree{}, err

@@ -21,9 +21,13 @@ import (
 func Facts(place delegate.Place, l limits.Limits) (limits.Facts, error) {
 	f := machine()
 	f.Rung = place.Rung
-	if place.Rung == limits.RungScope || place.Rung == limits.RungOwn {
+	switch place.Rung {
+	case limits.RungScope, limits.RungOwn:
 		f.Controllers = place.Tree.Controllers
 		files(&f, place.Tree.Dir)
+	case limits.RungV1:
+		f.Controllers = place.V1.Controllers()
+		files1(&f, place.V1.Dirs)
 	}
 	var err error
 	f.Devices, err = devices(l.Paths())
@@ -58,6 +62,16 @@ func files(f *limits.Facts, dir string) {
 	f.SwapFile = f.Has("memory") && exists(dir, "memory.swap.max")
 	for _, name := range []string{"io.bfq.weight", "io.weight"} {
 		if f.Has("io") && exists(dir, name) && f.IOWeight == "" {
+			f.IOWeight = name
+		}
+	}
+}
+
+// files1 is files for version 1, whose memory file exists only when swap is accounted for (swapaccount=1).
+func files1(f *limits.Facts, dirs map[string]string) {
+	f.SwapFile = exists(dirs["memory"], "memory.memsw.limit_in_bytes")
+	for _, name := range []string{"blkio.bfq.weight", "blkio.weight"} {
+		if exists(dirs["blkio"], name) && f.IOWeight == "" {
 			f.IOWeight = name
 		}
 	}

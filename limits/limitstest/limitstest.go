@@ -21,6 +21,27 @@ import (
 // roleVariable tells a re-executed test binary what to be; private to this package.
 const roleVariable = "MOSS_LIMITSTEST_ROLE"
 
+// joinsVariable tells it how many descriptors from 3 on it writes "0" to, to join cgroups of version 1.
+const joinsVariable = "MOSS_LIMITSTEST_JOINS"
+
+// Joining lets a role join cgroups by descriptors.
+func Joining(files []*os.File) func(*exec.Cmd) {
+	return func(c *exec.Cmd) {
+		c.ExtraFiles = files
+		c.Env = append(c.Env, joinsVariable+"="+strconv.Itoa(len(files)))
+	}
+}
+
+func join() error {
+	n, _ := strconv.Atoi(os.Getenv(joinsVariable))
+	for fd := 3; fd < 3+n; fd++ {
+		if _, err := syscall.Write(fd, []byte("0")); err != nil {
+			return err
+		}
+	}
+	return os.Unsetenv(joinsVariable)
+}
+
 // Main runs the tests, or the role that Start has asked for.
 func Main(m *testing.M) int {
 	role, ok := os.LookupEnv(roleVariable)
@@ -109,6 +130,9 @@ func (c *Container) Signal() syscall.Signal {
 }
 
 func play(role []string) error {
+	if err := join(); err != nil {
+		return err
+	}
 	if os.Getpid() == 1 {
 		if err := proc(role[0]); err != nil {
 			return err

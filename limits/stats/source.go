@@ -9,13 +9,18 @@ import (
 	"github.com/moss-sandbox/moss/limits/procs"
 )
 
+// Counter is a cgroup that counts for us, of either version.
+type Counter interface {
+	Usage() (cgroup.Usage, error)
+}
+
 // Container says where to read one container.
 type Container struct {
-	Pid    int           // its first process, on the host
-	Group  *cgroup.Group // nil where there is none
-	Limit  int64         // memory limit that is not in a cgroup; 0 for none
-	Shared bool          // its pid namespace is not its own
-	NoNet  bool          // it is on the host's network, which is not counted as its own
+	Pid    int     // its first process, on the host
+	Group  Counter // nil where there is none
+	Limit  int64   // memory limit that is not in a cgroup; 0 for none
+	Shared bool    // its pid namespace is not its own
+	NoNet  bool    // it is on the host's network, which is not counted as its own
 }
 
 // Source reads one container again and again; for one goroutine at a time.

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/moss-sandbox/moss/limits"
+	"github.com/moss-sandbox/moss/limits/cgroup1"
 	"github.com/moss-sandbox/moss/limits/procs"
 	"github.com/moss-sandbox/moss/limits/watchdog"
 )
@@ -101,7 +102,7 @@ func (w *Warden) Update(change limits.Limits) (limits.Plan, error) {
 
 // apply puts a plan into force. Must be called with the lock held.
 func (w *Warden) apply(plan limits.Plan) error {
-	if group := w.state.Group; group != nil {
+	if group := w.state.Carrier(); group != nil {
 		if err := group.Update(plan.Values); err != nil {
 			return errors.Join(fmt.Errorf("changing limits: %w", err), group.Update(w.state.Plan.Values))
 		}
@@ -164,12 +165,14 @@ func (w *Warden) rewatch(plan limits.Plan) error {
 func (w *Warden) Pause(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.state.Group != nil {
-		if err := w.state.Group.Freeze(ctx); err != nil {
+	if group := w.state.Carrier(); group != nil {
+		err := group.Freeze(ctx)
+		if err == nil {
+			w.state.Paused = true
+		}
+		if !errors.Is(err, cgroup1.ErrNoFreezer) {
 			return err
 		}
-		w.state.Paused = true
-		return nil
 	}
 	if w.duty != nil {
 		w.duty.SetPaused(true)
@@ -188,12 +191,14 @@ func (w *Warden) Pause(ctx context.Context) error {
 func (w *Warden) Unpause() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if group := w.state.Group; group != nil {
-		if err := group.Thaw(); err != nil {
+	if group := w.state.Carrier(); group != nil {
+		err := group.Thaw()
+		if err == nil {
+			w.state.Paused = false
+		}
+		if !errors.Is(err, cgroup1.ErrNoFreezer) {
 			return err
 		}
-		w.state.Paused = false
-		return nil
 	}
 	if err := w.resume(); err != nil {
 		return err

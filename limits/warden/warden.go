@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"github.com/moss-sandbox/moss/limits"
 	"github.com/moss-sandbox/moss/limits/cgroup"
+	"github.com/moss-sandbox/moss/limits/cgroup1"
 	"github.com/moss-sandbox/moss/limits/delegate"
 	"github.com/moss-sandbox/moss/limits/host"
 	"github.com/moss-sandbox/moss/limits/procs"
@@ -32,12 +34,40 @@ type Config struct {
 
 // State is what a successor needs, recorded in the container's state.
 type State struct {
-	Rung   limits.Rung   `json:"rung"`
-	Group  *cgroup.Group `json:"group,omitempty"`
-	Limits limits.Limits `json:"limits"`
-	Plan   limits.Plan   `json:"plan"`
-	OOM    bool          `json:"oom,omitempty"` // the watchdog has killed
-	Paused bool          `json:"paused,omitempty"`
+	Rung   limits.Rung    `json:"rung"`
+	Group  *cgroup.Group  `json:"group,omitempty"`
+	V1     *cgroup1.Group `json:"v1,omitempty"`
+	Limits limits.Limits  `json:"limits"`
+	Plan   limits.Plan    `json:"plan"`
+	OOM    bool           `json:"oom,omitempty"` // the watchdog has killed
+	Paused bool           `json:"paused,omitempty"`
+}
+
+// Carrier is a container's cgroup, of either version.
+type Carrier interface {
+	Update(values []limits.Value) error
+	Freeze(ctx context.Context) error
+	Thaw() error
+	Kill() error
+	OOMKills() (uint64, error)
+	Usage() (cgroup.Usage, error)
+	Remove(ctx context.Context) error
+}
+
+var (
+	_ Carrier = cgroup.Group{}
+	_ Carrier = cgroup1.Group{}
+)
+
+// Carrier returns the container's cgroup, nil where there is none.
+func (s State) Carrier() Carrier {
+	switch {
+	case s.Group != nil:
+		return *s.Group
+	case s.V1 != nil:
+		return *s.V1
+	}
+	return nil
 }
 
 // Warden carries the limits of one container. Its methods may be called from any goroutine.
@@ -66,15 +96,24 @@ func New(place delegate.Place, c Config) (*Warden, error) {
 		return nil, err
 	}
 	w.state = State{Rung: place.Rung, Limits: c.Limits, Plan: plan}
-	if place.Rung != limits.RungScope && place.Rung != limits.RungOwn {
-		return w, nil
-	}
-	group, err := place.Tree.Create(c.ID, plan.Values)
-	if err != nil {
+	if err := w.create(plan.Values); err != nil {
 		return nil, explain(err)
 	}
-	w.state.Group = &group
 	return w, nil
+}
+
+func (w *Warden) create(values []limits.Value) error {
+	switch w.place.Rung {
+	case limits.RungScope, limits.RungOwn:
+		group, err := w.place.Tree.Create(w.config.ID, values)
+		w.state.Group = &group
+		return err
+	case limits.RungV1:
+		group, err := w.place.V1.Create(w.config.ID, values)
+		w.state.V1 = &group
+		return err
+	}
+	return nil
 }
 
 // Adopt continues with what a predecessor has recorded; Born starts the watching anew.
@@ -128,8 +167,8 @@ func (w *Warden) State() State {
 // Plan is what the birth list has to do, and what inspect shows as .Moss.Enforced.
 func (w *Warden) Plan() limits.Plan { return w.State().Plan }
 
-// Leaves opens the cgroups for clone3(2) CLONE_INTO_CGROUP: holders are born in the first, everything of the container
-// (birth, exec, health checks) in the second. Both are -1 where there is no cgroup. The caller closes them.
+// Leaves opens the cgroups of version 2 for clone3(2) CLONE_INTO_CGROUP: holders are born in the first, everything of the container
+// (birth, exec, health checks) in the second. Both are -1 where there is none. The caller closes them.
 func (w *Warden) Leaves() (holder, container int, err error) {
 	group := w.State().Group
 	if group == nil {
@@ -147,9 +186,19 @@ func (w *Warden) Leaves() (holder, container int, err error) {
 	return holder, container, nil
 }
 
+// Joins opens what the container's first process, and the first of each exec, writes "0" to before anything else, for cgroups
+// of version 1; none elsewhere. The caller closes them.
+func (w *Warden) Joins() ([]*os.File, error) {
+	group := w.State().V1
+	if group == nil {
+		return nil, nil
+	}
+	return group.Joins()
+}
+
 // OOMKilled tells whether anything in the container was killed for want of memory. Ask before Remove.
 func (w *Warden) OOMKilled() bool {
-	if group := w.State().Group; group != nil {
+	if group := w.State().Carrier(); group != nil {
 		if n, err := group.OOMKills(); err == nil && n > 0 {
 			return true
 		}
@@ -161,7 +210,7 @@ func (w *Warden) OOMKilled() bool {
 // namespace holds can be found, and killing its first process does that.
 func (w *Warden) Kill() error {
 	w.mu.Lock()
-	group, pid := w.state.Group, w.pid
+	group, pid := w.state.Carrier(), w.pid
 	w.mu.Unlock()
 	switch {
 	case group != nil:
@@ -178,7 +227,7 @@ func (w *Warden) Kill() error {
 // Remove ends the watching and removes the cgroup, waiting for its last process until the context ends.
 func (w *Warden) Remove(ctx context.Context) error {
 	w.Leave()
-	if group := w.State().Group; group != nil {
+	if group := w.State().Carrier(); group != nil {
 		return group.Remove(ctx)
 	}
 	return nil
