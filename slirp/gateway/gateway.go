@@ -217,7 +217,7 @@ func (g *Gateway) Close() {
 }
 
 func (s *Sockets) all() []int {
-	l := []int{s.Packet}
+	l := []int{s.Packet, s.Journal}
 	for _, p := range [][2]int{s.TCP, s.UDP, s.Inject, s.Answer} {
 		l = append(l, p[:]...)
 	}

@@ -16,11 +16,13 @@ type Sockets struct {
 	UDP    [2]int // datagrams that leave
 	Inject [2]int // raw: what is sent here arrives as if from outside (marked)
 	Answer [2]int // raw: answers to containers
+
+	Journal int // memory of the relay's; carried along, not looked into
 }
 
 func noSockets() Sockets {
 	none := [2]int{-1, -1}
-	return Sockets{-1, none, none, none, none}
+	return Sockets{-1, none, none, none, none, -1}
 }
 
 // families in the order of the pairs above.

@@ -22,6 +22,7 @@ type flight struct {
 	syn       packet
 	fd        int // towards the destination
 	accepted  int // the container's side when it came first, else -1
+	slot      int // in the journal, -1 for none
 	connected bool
 	since     time.Time
 }
@@ -38,7 +39,7 @@ func (r *Relay) syn(p *packet) {
 	if len(r.flights) >= maxFlights || r.bySrc[p.src.Addr()] >= maxFlightsOne {
 		return
 	}
-	f := &flight{flow: key, relay: r, syn: p.copied(), accepted: -1}
+	f := &flight{flow: key, relay: r, syn: p.copied(), accepted: -1, slot: r.journal.note(p.bytes)}
 	if err := f.dial(); err != nil {
 		f.refuse(err)
 	}
@@ -114,6 +115,7 @@ func (f *flight) giveBack() {
 
 // refuse tells the container that there is no connection.
 func (f *flight) refuse(err error) {
+	f.relay.journal.done(f.slot)
 	if f.accepted >= 0 {
 		sys.ResetOnClose(f.accepted)
 		syscall.Close(f.accepted)
@@ -155,7 +157,7 @@ func (r *Relay) accepted(fd int, src netip.AddrPort) {
 	f := r.flights[flow{src, dst}]
 	switch {
 	case f == nil:
-		f = &flight{flow: flow{src, dst}, relay: r, accepted: fd}
+		f = &flight{flow: flow{src, dst}, relay: r, accepted: fd, slot: -1}
 		if err := f.dial(); err != nil {
 			f.refuse(err)
 		}
@@ -174,6 +176,8 @@ func (f *flight) join(fd int) {
 }
 
 func (r *Relay) forget(f *flight) {
+	r.journal.done(f.slot)
+	f.slot = -1
 	delete(r.flights, f.flow)
 	if r.bySrc[f.src.Addr()]--; r.bySrc[f.src.Addr()] <= 0 {
 		delete(r.bySrc, f.src.Addr())

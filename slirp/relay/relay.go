@@ -31,8 +31,9 @@ type Relay struct {
 	bySrc   map[netip.Addr]int
 	sweep   *reactor.Timer
 
-	udp  *udp
-	ping *pinger
+	udp     *udp
+	ping    *pinger
+	journal *journal
 }
 
 // Start begins to serve. Must be called in the loop.
@@ -40,6 +41,11 @@ func Start(gw *gateway.Gateway, l *reactor.Loop, pumps *pump.Env, p *slirp.Polic
 	r := &Relay{gw: gw, loop: l, pumps: pumps, flights: map[flow]*flight{}, bySrc: map[netip.Addr]int{}}
 	r.policy.Store(p)
 	r.udp, r.ping = newUDP(r), newPinger(r)
+	var err error
+	if r.journal, err = openJournal(gw.Sockets.Journal); err != nil {
+		return nil, err
+	}
+	left := r.journal.left()
 	for _, fd := range gw.Sockets.TCP {
 		if err := r.listen(fd, func(fd int) { r.accept(fd) }); err != nil {
 			return nil, err
@@ -51,6 +57,9 @@ func Start(gw *gateway.Gateway, l *reactor.Loop, pumps *pump.Env, p *slirp.Polic
 		}
 	}
 	// Last, when everything that a packet can lead to is there: a SYN given back without a listener would be lost.
+	for _, b := range left {
+		r.packet(b)
+	}
 	return r, r.listen(gw.Sockets.Packet, r.packets)
 }
 
@@ -77,6 +86,7 @@ func (r *Relay) Stop() {
 	r.loop.Stop(r.sweep)
 	r.udp.stop()
 	r.ping.stop()
+	r.journal.close()
 }
 
 // packets reads all waiting frames of the packet socket.
@@ -90,16 +100,20 @@ func (r *Relay) packets(fd int) {
 		if err != nil {
 			continue // ENETDOWN is reported once and gone
 		}
-		p, ok := parse(buf[:n])
-		if !ok || !r.fromContainer(&p) {
-			continue
-		}
-		switch {
-		case p.isSYN():
-			r.syn(&p)
-		case p.isEcho():
-			r.ping.request(&p)
-		}
+		r.packet(buf[:n])
+	}
+}
+
+func (r *Relay) packet(b []byte) {
+	p, ok := parse(b)
+	if !ok || !r.fromContainer(&p) {
+		return
+	}
+	switch {
+	case p.isSYN():
+		r.syn(&p)
+	case p.isEcho():
+		r.ping.request(&p)
 	}
 }
 

@@ -1,7 +1,6 @@
 package switchd
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"syscall"
@@ -34,8 +33,7 @@ func Dial(path string) (*Client, error) {
 func DialWait(path string, limit time.Duration) (*Client, error) {
 	for end := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
 		c, err := Dial(path)
-		none := errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
-		if err == nil || !none || time.Now().After(end) {
+		if !none(err) || time.Now().After(end) {
 			return c, err
 		}
 	}

@@ -54,21 +54,42 @@ func Main(ctx context.Context, cfg Config, _ []*os.File) error {
 	if cfg.ResolvConf == "" {
 		cfg.ResolvConf = "/etc/resolv.conf"
 	}
-	lock, err := os.OpenFile(filepath.Join(cfg.Dir, lockName), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	lock, err := takeLock(cfg.Dir)
 	if err != nil {
-		return fmt.Errorf("starting the network's switch: %w", err)
+		return err
 	}
 	defer lock.Close()
-	if err := sys.LockOFD(int(lock.Fd())); errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
-		return ErrRunning
-	} else if err != nil {
-		return fmt.Errorf("locking %q: %w", lock.Name(), err)
-	}
 	s, err := newService(cfg)
 	if err != nil {
 		return err
 	}
 	return s.run(ctx)
+}
+
+// takeLock makes this process the switch of a directory. It waits for a former one that is just ending: its socket is gone
+// already.
+func takeLock(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting the network's switch: %w", err)
+	}
+	for end := time.Now().Add(startLimit); ; time.Sleep(2 * time.Millisecond) {
+		err := sys.LockOFD(int(lock.Fd()))
+		if err == nil {
+			return lock, nil
+		}
+		if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EACCES) {
+			lock.Close()
+			return nil, fmt.Errorf("locking %q: %w", lock.Name(), err)
+		}
+		if c, err := Dial(filepath.Join(dir, SocketName)); err == nil || time.Now().After(end) {
+			if err == nil {
+				c.Close()
+			}
+			lock.Close()
+			return nil, ErrRunning
+		}
+	}
 }
 
 func newService(cfg Config) (*service, error) {

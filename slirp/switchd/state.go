@@ -100,7 +100,7 @@ func (s *service) load() error {
 
 // gatewayFiles are a gateway's descriptors that must outlive the switch.
 func gatewayFiles(g *gateway.Gateway) []named {
-	l := []named{{"ns", g.Namespace()}, {"packet", g.Sockets.Packet}}
+	l := []named{{"ns", g.Namespace()}, {"packet", g.Sockets.Packet}, {"journal", g.Sockets.Journal}}
 	for i, family := range []string{"4", "6"} {
 		if g.Sockets.TCP[i] >= 0 {
 			l = append(l, named{"tcp" + family, g.Sockets.TCP[i]}, named{"udp" + family, g.Sockets.UDP[i]})
@@ -121,7 +121,7 @@ func (s *service) adopt(n savedNetwork) error {
 		return -1
 	}
 	none := [2]int{-1, -1}
-	held := gateway.Sockets{Packet: at("packet"), TCP: [2]int{at("tcp4"), at("tcp6")}, UDP: [2]int{at("udp4"), at("udp6")}, Inject: none, Answer: none}
+	held := gateway.Sockets{Packet: at("packet"), TCP: [2]int{at("tcp4"), at("tcp6")}, UDP: [2]int{at("udp4"), at("udp6")}, Inject: none, Answer: none, Journal: at("journal")}
 	gw, err := gateway.Adopt(n.Network, n.Rules, at("ns"), held)
 	if err != nil {
 		return err

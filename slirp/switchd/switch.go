@@ -79,6 +79,10 @@ func (s *service) network(value slirp.Network) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
+	if gw.Sockets.Journal, err = relay.NewJournal(); err != nil {
+		gw.Close()
+		return nil, err
+	}
 	held, err := hold(gatewayFiles(gw))
 	if err != nil {
 		gw.Close()

@@ -245,3 +245,16 @@ func RecvFrom(fd int, p []byte) (int, netip.AddrPort, error) {
 	}
 	return int(n), s.AddrPort(), nil
 }
+
+// SharedMemory returns a close-on-exec memory file of size bytes that processes map and hand on (memfd_create(2)).
+func SharedMemory(name string, size int) (int, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("creating memory file %q: %w", name, err)
+	}
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("sizing memory file %q: %w", name, err)
+	}
+	return fd, nil
+}

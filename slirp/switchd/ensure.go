@@ -1,0 +1,47 @@
+package switchd
+
+import (
+	"errors"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	startLimit = 5 * time.Second // for a switch to answer, on a busy machine
+	tries      = 3
+)
+
+// With calls f with a client of the switch that serves dir. Where none serves, start is called first; it starts the role and
+// need not wait. When the switch goes away meanwhile (ErrGone), all is done again: f must be such that it can be.
+func With(dir string, start func() error, f func(*Client) error) (err error) {
+	for range tries {
+		var c *Client
+		if c, err = ensure(dir, start); err != nil {
+			return err
+		}
+		err = f(c)
+		c.Close()
+		if !errors.Is(err, ErrGone) {
+			return err
+		}
+	}
+	return err
+}
+
+func ensure(dir string, start func() error) (*Client, error) {
+	path := filepath.Join(dir, SocketName)
+	c, err := Dial(path)
+	if !none(err) {
+		return c, err
+	}
+	if err := start(); err != nil {
+		return nil, err
+	}
+	return DialWait(path, startLimit)
+}
+
+// none tells that no switch listens.
+func none(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+}
