@@ -207,6 +207,7 @@ const (
 // owns /proc/PID.
 func keeperList(join bool, runDir string) *spawn.List {
 	l := spawn.New()
+	l.Name("moss-keeper")
 	l.Call("closing descriptors", sys.SYS_CLOSE_RANGE, 0, 2, 0)
 	if join {
 		l.Call("joining the user namespace", sys.SYS_SETNS, keeperOld, sys.NewUser)

@@ -60,6 +60,7 @@ func (b *Birth) List() *spawn.List {
 
 // enter: the maker joins the user's namespace and gets mounts of its own. It stays dumpable, since it writes a map.
 func (w *writer) enter() {
+	w.Name("moss-holder")
 	w.Call("closing what was left open", sys.SYS_CLOSE_RANGE, fdEnd, 1<<32-1, 0)
 	w.Call("joining the user namespace", sys.SYS_SETNS, fdNS, sys.NewUser)
 	if w.b.RealRoot {

@@ -104,6 +104,7 @@ func startGuard(root, tmpDir string) (int, error) {
 
 func guardList(cmd *role.Command) *spawn.List {
 	l := spawn.New()
+	l.Name("moss-guard")
 	poll := make([]byte, 8) // struct pollfd
 	binary.LittleEndian.PutUint32(poll, guardWatched)
 	binary.LittleEndian.PutUint16(poll[4:], sys.PollIn)

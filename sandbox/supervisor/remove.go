@@ -23,8 +23,8 @@ func (e *Env) Remove(ctx context.Context, c *sandbox.Snapshot) error {
 	return e.removeFiles(ctx, c.Dir)
 }
 
-// removeFiles removes a container's directory. Most are small and hold nothing of other ids: a few calls do. The rest is
-// a worker's task, inside the user's namespace.
+// removeFiles removes a container's directory. Most are small and hold nothing of other ids: a few calls do, or a walk. What
+// other ids own is a worker's task, inside the user's namespace.
 func (e *Env) removeFiles(ctx context.Context, dir string) error {
 	for _, f := range []string{
 		"/spec.json", "/spec.json.new", "/state.json", "/state.json.new", "/log", "/index", "/lock", "/stopped",
@@ -41,10 +41,10 @@ func (e *Env) removeFiles(ctx context.Context, dir string) error {
 	if err == nil || errors.Is(err, syscall.ENOENT) {
 		return nil
 	}
-	if e.RemoveTree != nil {
-		return e.RemoveTree(ctx, dir)
+	if err = os.RemoveAll(dir); err == nil || e.RemoveTree == nil {
+		return err
 	}
-	return os.RemoveAll(dir)
+	return e.RemoveTree(ctx, dir)
 }
 
 // removeWork removes a work directory.
