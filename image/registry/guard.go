@@ -79,7 +79,10 @@ func (g *guard) prepare(req *http.Request) (*http.Request, error) {
 	restoreRealmHost(out)
 	own := g.isRegistry(out.URL)
 	if own && out.URL.Scheme != g.wire.scheme {
-		return nil, errWrongScheme
+		if req.Response == nil {
+			return nil, errWrongScheme
+		}
+		own = false // a redirect to the other scheme's port: somebody else as far as credentials go
 	}
 	if err := g.mayCall(out, own); err != nil {
 		return nil, err

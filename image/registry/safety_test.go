@@ -297,6 +297,17 @@ func TestRealmOnLiteralPrivateAddress(t *testing.T) {
 	}
 }
 
+func TestRedirectToTheSameHostInTheClear(t *testing.T) {
+	for _, part := range []string{"/v2/", "/manifests/", "/blobs/"} {
+		s := newScene(t, registrytest.Options{Fault: registrytest.On(http.MethodGet, part, registrytest.Redirect("http://"+registryName))})
+		s.net[registryName+":80"] = site{"203.0.113.1", s.plain.Host}
+		_, err := pull(t, s.client(t), registryName+"/app", PullOptions{}, newSink(), Silent{})
+		if n, _ := s.heard(); n != 0 || err == nil || strings.Contains(err.Error(), "internal") {
+			t.Errorf("redirect of %s: %d requests in the clear, %v", part, n, err)
+		}
+	}
+}
+
 // TestDisguiseOpensNoDoor has a registry that uses our own disguise to name an address.
 func TestDisguiseOpensNoDoor(t *testing.T) {
 	s := newScene(t, registrytest.Options{Realm: "https://3132372e302e302e31" + realmSuffix + "/token"}) // 127.0.0.1
