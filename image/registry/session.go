@@ -121,9 +121,6 @@ func (s *session) manifest(ctx context.Context, ref image.Ref) (Manifest, error)
 	if err != nil {
 		return Manifest{}, manifestError(s.end, ref, err)
 	}
-	if err := checkValues(ref, "manifest", d.Manifest); err != nil {
-		return Manifest{}, err
-	}
 	isIndex, err := image.Kind(d.Manifest, string(d.MediaType))
 	if err != nil {
 		return Manifest{}, badManifest(ref, err)
