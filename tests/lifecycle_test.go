@@ -34,18 +34,18 @@ func ended(t *testing.T, l *harness.Login, name string) {
 
 func TestDetachedContainer(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		id := start(t, l, "d", "sleep", "1000")
-		for _, ref := range []string{"d", id, id[:12], id[:4]} {
+		id := start(t, l, "dd", "sleep", "1000")
+		for _, ref := range []string{"dd", id, id[:12], id[:4]} {
 			l.Moss("exec", ref, "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
 		}
 		l.Moss("ps", "-q").Want(t, harness.Result{Stdout: id[:12] + "\n"})
 		l.Moss("ps", "-q", "--no-trunc").Want(t, harness.Result{Stdout: id + "\n"})
-		l.Moss("kill", "d").Want(t, harness.Result{Stdout: "d\n"})
-		ended(t, l, "d")
+		l.Moss("kill", "dd").Want(t, harness.Result{Stdout: "dd\n"})
+		ended(t, l, "dd")
 		l.Moss("ps", "-q").Want(t, harness.Result{})
 		l.Moss("ps", "-aq").Want(t, harness.Result{Stdout: id[:12] + "\n"})
-		l.Moss("inspect", "-f", "{{.State.ExitCode}}", "d").Want(t, harness.Result{Stdout: "137\n"})
-		l.Moss("rm", "d").Want(t, harness.Result{Stdout: "d\n"})
+		l.Moss("inspect", "-f", "{{.State.ExitCode}}", "dd").Want(t, harness.Result{Stdout: "137\n"})
+		l.Moss("rm", "dd").Want(t, harness.Result{Stdout: "dd\n"})
 		l.Moss("ps", "-aq").Want(t, harness.Result{})
 	})
 }
@@ -76,44 +76,44 @@ func TestPsTable(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		start(t, l, "l", "sh", "-c", "echo out1; echo err1 >&2; sleep 1; echo out2; printf unfinished")
-		followed := l.Moss("logs", "-f", "l")
+		start(t, l, "ll", "sh", "-c", "echo out1; echo err1 >&2; sleep 1; echo out2; printf unfinished")
+		followed := l.Moss("logs", "-f", "ll")
 		followed.Want(t, harness.Result{Stdout: "out1\nout2\nunfinished", Stderr: "err1\n"})
 		if followed.Took > 30*time.Second {
 			t.Errorf("logs -f did not end with the container: %v", followed.Took)
 		}
-		l.Moss("logs", "l").Want(t, harness.Result{Stdout: "out1\nout2\nunfinished", Stderr: "err1\n"})
-		l.Moss("logs", "--tail", "1", "l").Want(t, harness.Result{Stdout: "unfinished"})
+		l.Moss("logs", "ll").Want(t, harness.Result{Stdout: "out1\nout2\nunfinished", Stderr: "err1\n"})
+		l.Moss("logs", "--tail", "1", "ll").Want(t, harness.Result{Stdout: "unfinished"})
 		l.Moss("logs", "nosuch").Fails(t, 1, "No such container: nosuch")
-		l.Moss("rm", "l").OK(t)
+		l.Moss("rm", "ll").OK(t)
 	})
 }
 
 func TestExec(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		start(t, l, "e", "sh", "-c", "cd /tmp; sleep 1000")
+		start(t, l, "ee", "sh", "-c", "cd /tmp; sleep 1000")
 		for _, s := range []scene{
-			{"prints", `$moss exec e echo hi`, "hi\n", "", 0},
-			{"keeps the exit code", `$moss exec e sh -c 'exit 9'`, "", "", 9},
-			{"keeps the streams apart", `$moss exec e sh -c 'echo o; echo e >&2'`, "o\n", "e\n", 0},
-			{"reads input", `echo typed | $moss exec -i e cat`, "typed\n", "", 0},
-			{"has no input without -i", `echo typed | $moss exec e cat`, "", "", 0},
-			{"sees the container's processes", `$moss exec e sh -c 'tr "\000" " " </proc/1/cmdline'`, "~sh -c cd /tmp; sleep 1000 ?|sleep 1000 ?", "", 0},
-			{"shares its files", `$moss exec e touch /shared && $moss exec e ls /shared`, "/shared\n", "", 0},
-			{"environment", `$moss exec -e A=b e sh -c 'echo $A$HOME'`, "b/root\n", "", 0},
-			{"working directory", `$moss exec -w /etc e pwd`, "/etc\n", "", 0},
-			{"starts in the container's own", `$moss exec e pwd`, "/\n", "", 0},
-			{"no such command", `$moss exec e nosuch`, "", `*exec: "nosuch": executable file not found in $PATH`, 127},
-			{"not executable", `$moss exec e /etc/passwd`, "", "*permission denied", 126},
+			{"prints", `$moss exec ee echo hi`, "hi\n", "", 0},
+			{"keeps the exit code", `$moss exec ee sh -c 'exit 9'`, "", "", 9},
+			{"keeps the streams apart", `$moss exec ee sh -c 'echo o; echo e >&2'`, "o\n", "e\n", 0},
+			{"reads input", `echo typed | $moss exec -i ee cat`, "typed\n", "", 0},
+			{"has no input without -i", `echo typed | $moss exec ee cat`, "", "", 0},
+			{"sees the container's processes", `$moss exec ee sh -c 'tr "\000" " " </proc/1/cmdline'`, "~sh -c cd /tmp; sleep 1000 ?|sleep 1000 ?", "", 0},
+			{"shares its files", `$moss exec ee touch /shared && $moss exec ee ls /shared`, "/shared\n", "", 0},
+			{"environment", `$moss exec -e A=b ee sh -c 'echo $A$HOME'`, "b/root\n", "", 0},
+			{"working directory", `$moss exec -w /etc ee pwd`, "/etc\n", "", 0},
+			{"starts in the container's own", `$moss exec ee pwd`, "/\n", "", 0},
+			{"no such command", `$moss exec ee nosuch`, "", `*exec: "nosuch": executable file not found in $PATH`, 127},
+			{"not executable", `$moss exec ee /etc/passwd`, "", "*permission denied", 126},
 			{"no such container", `$moss exec nosuch true`, "", "*No such container: nosuch", 1},
-			{"confined like pid 1", `$moss exec e sh -c 'for p in 1 self; do grep -E "^(Cap(Inh|Prm|Eff|Bnd|Amb)|Seccomp):" /proc/$p/status; done | sort | uniq -c | grep -vc "^ *2 "'`, "0\n", "", 1},
+			{"confined like pid 1", `$moss exec ee sh -c 'for p in 1 self; do grep -E "^(Cap(Inh|Prm|Eff|Bnd|Amb)|Seccomp):" /proc/$p/status; done | sort | uniq -c | grep -vc "^ *2 "'`, "0\n", "", 1},
 		} {
 			t.Run(s.name, func(t *testing.T) { s.play(t, l, "moss") })
 		}
-		l.Moss("kill", "e").OK(t)
-		ended(t, l, "e")
-		l.Moss("exec", "e", "true").Fails(t, 1, "is not running")
-		l.Moss("rm", "e").OK(t)
+		l.Moss("kill", "ee").OK(t)
+		ended(t, l, "ee")
+		l.Moss("exec", "ee", "true").Fails(t, 1, "is not running")
+		l.Moss("rm", "ee").OK(t)
 	})
 }
 
@@ -185,7 +185,7 @@ func TestNames(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		id := start(t, l, "i", "sleep", "1000")
+		id := start(t, l, "ii", "sleep", "1000")
 		var all []struct {
 			ID     string `json:"Id"`
 			Name   string
@@ -207,7 +207,7 @@ func TestInspect(t *testing.T) {
 				AutoRemove  bool
 			}
 		}
-		if err := json.Unmarshal([]byte(l.Moss("inspect", "i").OK(t)), &all); err != nil || len(all) != 1 {
+		if err := json.Unmarshal([]byte(l.Moss("inspect", "ii").OK(t)), &all); err != nil || len(all) != 1 {
 			t.Fatalf("inspect: %v, %d objects", err, len(all))
 		}
 		c := all[0]
@@ -219,7 +219,7 @@ func TestInspect(t *testing.T) {
 		if r := l.Moss("inspect", "nosuch"); r.Code != 1 || r.Stdout != "[]\n" || !strings.Contains(r.Stderr, "no such object: nosuch") {
 			t.Errorf("inspect of nothing: %s", r)
 		}
-		l.Moss("rm", "-f", "i").OK(t)
+		l.Moss("rm", "-f", "ii").OK(t)
 	})
 }
 

@@ -73,7 +73,7 @@ func TestOthersCannotReachTheDataRoot(t *testing.T) {
 	harness.RequireRoot(t)
 	l, other := harness.Named(t, "subids").Login(t), harness.Named(t, "subids2").Login(t)
 	l.BusyboxRoot()
-	run := l.Command("sh", "-c", `umask 000; $moss run -d --name c --network none ./root sh -c 'cp /bin/busybox /set; chmod 4755 /set; sleep 1000'`)
+	run := l.Command("sh", "-c", `umask 000; $moss run -d --name cc --network none ./root sh -c 'cp /bin/busybox /set; chmod 4755 /set; sleep 1000'`)
 	if err := os.Chmod(l.Home, 0o755); err != nil { // not the home is the fence
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestOthersCannotReachTheDataRoot(t *testing.T) {
 			t.Errorf("another account lists %s: %s", path, r.Stdout)
 		}
 	}
-	l.Moss("rm", "-f", "c").OK(t)
+	l.Moss("rm", "-f", "cc").OK(t)
 }
 
 func TestFullDisk(t *testing.T) {
@@ -94,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 			l := harness.Named(t, "subids").Login(t)
 			l.BusyboxRoot()
 			mountTmpfs(t, l, "size="+size)
-			r := l.Moss("run", "--name", "c", "--network", "none", "./root", "sh", "-c", "head -c 4000000 /dev/zero >/fill; echo ended")
+			r := l.Moss("run", "--name", "cc", "--network", "none", "./root", "sh", "-c", "head -c 4000000 /dev/zero >/fill; echo ended")
 			if r.Code != 0 && r.Code != 1 {
 				oneLine(t, r, 125)
 				if !strings.Contains(r.Stderr, "no space left on device") {
@@ -104,7 +104,7 @@ func TestFullDisk(t *testing.T) {
 			if r := l.Moss("ps", "-aq"); r.Code != 0 {
 				t.Errorf("ps on a full disk: %s", r)
 			}
-			l.Moss("rm", "-f", "c") // there or not
+			l.Moss("rm", "-f", "cc") // there or not
 			l.Moss("ps", "-aq").Want(t, harness.Result{})
 		})
 	}

@@ -20,7 +20,7 @@ func TestRun(t *testing.T) {
 		{"reads a file with -i", `echo text >in; $run -i ./root cat <in`, "text\n", "", 0},
 		{"has no input without -i", `echo a | $run ./root cat`, "", "", 0},
 		{"passes megabytes unchanged", `head -c 3000000 /dev/urandom >big; $run -i ./root cat <big | cmp - big && echo same`, "same\n", "", 0},
-		{"leaves the container to run when its reader ends", `$moss run --name y --network none ./root yes | head -n 1; $moss rm -f y`, "y\ny\n", "*", 0},
+		{"leaves the container to run when its reader ends", `$moss run --name yy --network none ./root yes | head -n 1; $moss rm -f yy`, "y\nyy\n", "*", 0},
 		{"takes flags of the command", `$run ./root ls -d /bin`, "/bin\n", "", 0},
 		{"works from an absolute directory", `$run "$PWD/root" echo hi`, "hi\n", "", 0},
 		{"says what the network is", `$moss run --rm ./root true`, "", "~[^\n]*network[^\n]*\n", 0},
@@ -131,8 +131,8 @@ func TestRunWithoutRuntimeDirectory(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		l.Unset("XDG_RUNTIME_DIR")
 		l.Moss("run", "--rm", "--network", "none", "./root", "echo", "hello").Want(t, harness.Result{Stdout: "hello\n"})
-		l.Moss("run", "-d", "--name", "d", "--network", "none", "./root", "sleep", "1000").OK(t)
-		l.Moss("exec", "d", "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
-		l.Moss("rm", "-f", "d").Want(t, harness.Result{Stdout: "d\n"})
+		l.Moss("run", "-d", "--name", "dd", "--network", "none", "./root", "sleep", "1000").OK(t)
+		l.Moss("exec", "dd", "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
+		l.Moss("rm", "-f", "dd").Want(t, harness.Result{Stdout: "dd\n"})
 	})
 }

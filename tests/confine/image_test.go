@@ -165,3 +165,23 @@ func TestMountTargetsStayInside(t *testing.T) {
 		}
 	})
 }
+
+// A read-only volume stays so for those inside, whatever their capabilities: it is locked by the namespace above.
+func TestReadOnlyVolumesResist(t *testing.T) {
+	each(t, func(t *testing.T, s *stage) {
+		s.CreateTree(s.Work+"/volume", "file f old")
+		attack := `mount -o remount,rw /v; mount -o remount,rw,bind /v; umount /v; umount -l /v; umount -l /; echo new >/v/f; echo done`
+		for _, options := range [][]string{{"--privileged"}, {"--cap-add", "ALL", "--security-opt", "seccomp=unconfined"}} {
+			for mode, want := range map[string]string{":ro": "old\n", "": "new\n"} { // the second is the control
+				args := append([]string{"run", "--rm", "--network=none", "-v", s.Work + "/volume:/v" + mode}, options...)
+				s.Moss(append(args, s.root, "sh", "-c", attack)...).OK(t)
+				if b, err := os.ReadFile(s.Work + "/volume/f"); err != nil || string(b) != want {
+					t.Errorf("%v: volume %q holds %q, want %q, %v", options, mode, b, want, err)
+				}
+				if err := os.WriteFile(s.Work+"/volume/f", []byte("old\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}

@@ -67,42 +67,42 @@ func retry(t *testing.T, l *harness.Login) {
 	if r := l.Moss("ps", "-a"); r.Code != 0 || r.Stderr != "" || r.Took > 5*time.Second {
 		t.Errorf("ps after the crash: %s in %v", r, r.Took)
 	}
-	l.Moss("rm", "-f", "x") // there or not
-	l.Moss("run", "--name", "x", "--network", "none", "./root", "echo", "again").Want(t, harness.Result{Stdout: "again\n"})
-	l.Moss("rm", "x").Want(t, harness.Result{Stdout: "x\n"})
+	l.Moss("rm", "-f", "xx") // there or not
+	l.Moss("run", "--name", "xx", "--network", "none", "./root", "echo", "again").Want(t, harness.Result{Stdout: "again\n"})
+	l.Moss("rm", "xx").Want(t, harness.Result{Stdout: "xx\n"})
 	l.Moss("ps", "-aq").Want(t, harness.Result{})
 }
 
 func TestCrashInRun(t *testing.T) {
-	crashEverywhere(t, []string{"run", "--name", "x", "--network", "none", "./root", "echo", "hello"}, nothing, retry)
+	crashEverywhere(t, []string{"run", "--name", "xx", "--network", "none", "./root", "echo", "hello"}, nothing, retry)
 }
 
 func TestCrashInRunAndRemove(t *testing.T) {
-	crashEverywhere(t, []string{"run", "--rm", "--name", "x", "--network", "none", "./root", "echo", "hello"}, nothing, retry)
+	crashEverywhere(t, []string{"run", "--rm", "--name", "xx", "--network", "none", "./root", "echo", "hello"}, nothing, retry)
 }
 
 func TestCrashInRunDetached(t *testing.T) {
-	crashEverywhere(t, []string{"run", "-d", "--name", "x", "--network", "none", "./root", "sleep", "1000"}, nothing, retry)
+	crashEverywhere(t, []string{"run", "-d", "--name", "xx", "--network", "none", "./root", "sleep", "1000"}, nothing, retry)
 }
 
 func TestCrashInRemove(t *testing.T) {
 	stopped := func(t *testing.T, l *harness.Login) {
-		l.Moss("run", "--name", "x", "--network", "none", "./root", "true").OK(t)
+		l.Moss("run", "--name", "xx", "--network", "none", "./root", "true").OK(t)
 	}
-	crashEverywhere(t, []string{"rm", "x"}, stopped, retry)
+	crashEverywhere(t, []string{"rm", "xx"}, stopped, retry)
 }
 
 func TestCrashInForcedRemove(t *testing.T) {
-	running := func(t *testing.T, l *harness.Login) { detached(t, l, "x") }
-	crashEverywhere(t, []string{"rm", "-f", "x"}, running, retry)
+	running := func(t *testing.T, l *harness.Login) { detached(t, l, "xx") }
+	crashEverywhere(t, []string{"rm", "-f", "xx"}, running, retry)
 }
 
 // The container does not notice that an exec's client dies.
 func TestCrashInExec(t *testing.T) {
-	running := func(t *testing.T, l *harness.Login) { detached(t, l, "x") }
+	running := func(t *testing.T, l *harness.Login) { detached(t, l, "xx") }
 	unharmed := func(t *testing.T, l *harness.Login) {
-		l.Moss("exec", "x", "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
-		l.Moss("rm", "-f", "x").Want(t, harness.Result{Stdout: "x\n"})
+		l.Moss("exec", "xx", "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
+		l.Moss("rm", "-f", "xx").Want(t, harness.Result{Stdout: "xx\n"})
 	}
-	crashEverywhere(t, []string{"exec", "x", "echo", "hello"}, running, unharmed)
+	crashEverywhere(t, []string{"exec", "xx", "echo", "hello"}, running, unharmed)
 }

@@ -65,32 +65,32 @@ func wantWhole(t *testing.T, l *harness.Login, name string) {
 
 func TestKeeperKilled(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		detached(t, l, "c")
+		detached(t, l, "cc")
 		kill9(t, l, "moss-keeper")
-		wantWhole(t, l, "c")
+		wantWhole(t, l, "cc")
 	})
 }
 
 func TestSupervisorIsBackWithinASecond(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		detached(t, l, "c")
+		detached(t, l, "cc")
 		kill9(t, l, "moss-supervisor")
 		harness.Eventually(t, 3*time.Second, "a supervisor is back without a moss command", func() bool { return len(l.Running("moss-supervisor")) == 1 })
-		wantWhole(t, l, "c")
+		wantWhole(t, l, "cc")
 	})
 }
 
 func TestHolderKilled(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		detached(t, l, "c")
+		detached(t, l, "cc")
 		kill9(t, l, "moss-holder")
 		l.Moss("ps", "--format", "{{.Names}}").Want(t, harness.Result{Stdout: "c\n"})
-		l.Moss("exec", "c", "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
-		l.Moss("kill", "c").OK(t)
+		l.Moss("exec", "cc", "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
+		l.Moss("kill", "cc").OK(t)
 		harness.Eventually(t, 10*time.Second, "c is told to have ended", func() bool {
-			return l.Moss("inspect", "-f", "{{.State.Status}}", "c").Stdout == "exited\n"
+			return l.Moss("inspect", "-f", "{{.State.Status}}", "cc").Stdout == "exited\n"
 		})
-		l.Moss("rm", "c").OK(t)
+		l.Moss("rm", "cc").OK(t)
 	})
 }
 
@@ -113,11 +113,11 @@ func TestClientKilled(t *testing.T) {
 
 func TestEverythingOfMossKilledAtOnce(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		detached(t, l, "c")
+		detached(t, l, "cc")
 		for _, name := range []string{"moss-supervisor", "moss-keeper", "moss-holder"} {
 			kill9(t, l, name)
 		}
-		wantWhole(t, l, "c")
+		wantWhole(t, l, "cc")
 	})
 }
 
@@ -126,7 +126,7 @@ func TestMillionLines(t *testing.T) {
 	const lines = 1_000_000
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		l.Patience = 4 * harness.Patience
-		detached(t, l, "m", "sh", "-c", fmt.Sprintf("seq 1 %d & seq 1 %d >&2; wait; exit 7", lines, lines))
+		detached(t, l, "mm", "sh", "-c", fmt.Sprintf("seq 1 %d & seq 1 %d >&2; wait; exit 7", lines, lines))
 		for range 6 {
 			time.Sleep(150 * time.Millisecond)
 			for _, pid := range l.Running("moss-supervisor") {
@@ -134,19 +134,19 @@ func TestMillionLines(t *testing.T) {
 			}
 		}
 		harness.Eventually(t, 2*harness.Patience, "the exit code is kept", func() bool {
-			return l.Moss("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "m").Stdout == "exited 7\n"
+			return l.Moss("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "mm").Stdout == "exited 7\n"
 		})
 		want, err := exec.Command("seq", "1", fmt.Sprint(lines)).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := l.Moss("logs", "m")
+		r := l.Moss("logs", "mm")
 		for stream, got := range map[string]string{"stdout": r.Stdout, "stderr": r.Stderr} {
 			if got != string(want) {
 				t.Errorf("%s differs: %d bytes, want %d; first difference in line %d", stream, len(got), len(want), firstDifference(got, string(want)))
 			}
 		}
-		l.Moss("rm", "m").OK(t)
+		l.Moss("rm", "mm").OK(t)
 	})
 }
 

@@ -103,7 +103,8 @@ func (p process) cmdline() string {
 func (l *Login) processes() []process {
 	var fresh []process
 	for _, p := range allProcesses() {
-		if !l.before[p.identity()] && p.pid != os.Getpid() {
+		orphan := p.state == "Z" && p.ppid == 1 // ended; when pid 1 reaps it is this machine's matter
+		if !l.before[p.identity()] && p.pid != os.Getpid() && !orphan {
 			fresh = append(fresh, p)
 		}
 	}
@@ -243,8 +244,9 @@ func (l *Login) files() []string {
 			if err != nil || path == dir || l.keeps(path) {
 				return nil
 			}
-			if strings.HasSuffix(path, ".lock") {
-				return nil // never replaced nor removed: who holds an open description of it must not lock beside the others
+			switch filepath.Base(path) {
+			case "keeper.lock", "users", "keeper.json":
+				return nil // locks are never removed, and the keeper, a list of calls, leaves its record; both are of this boot only
 			}
 			if d.IsDir() && filepath.Base(filepath.Dir(path)) == "containers" {
 				found = append(found, "container "+path)

@@ -42,7 +42,7 @@ func firstSuite(t *testing.T, release string) {
 				{"pid inside", "moss run --rm /srv/root sh -c 'echo $$'", "1"},
 				{"input", "echo typed | moss run --rm -i /srv/root cat", "typed"},
 				{"exit code", "moss run --rm /srv/root sh -c 'exit 7' || echo code $?", "code 7"},
-				{"detached", "moss run -d --name d /srv/root sleep 1000 >/dev/null && moss exec d echo in && moss rm -f d", "in"},
+				{"detached", "moss run -d --name dd /srv/root sleep 1000 >/dev/null && moss exec dd echo in && moss rm -f dd", "in"},
 				{"without a runtime directory", "unset XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS; moss run --rm /srv/root echo hello", "hello"},
 			} {
 				t.Run(c.name, func(t *testing.T) {

@@ -203,7 +203,8 @@ func descriptors() map[int]sight.Path {
 			continue
 		}
 		link, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
-		if strings.HasPrefix(link, "anon_inode:") && fd > 2 { // the Go runtime's own
+		own := strings.HasPrefix(link, "anon_inode:") || strings.HasPrefix(link, "/sys/fs/cgroup/") && strings.Contains(link, "/cpu.")
+		if own && fd > 2 { // the Go runtime's: its poller, and the limits it reads for GOMAXPROCS
 			continue
 		}
 		kind := map[uint32]string{
