@@ -17,7 +17,7 @@ func joins() int {
 	if harness.MustRun() {
 		return 1000
 	}
-	return 150
+	return 60
 }
 
 // Rows 1 and 2 (CVE-2019-5736, CVE-2016-9962, CVE-2026-41163): a process that joins a container must be out of reach of those

@@ -169,7 +169,7 @@ func TestMountTargetsStayInside(t *testing.T) {
 // A read-only volume stays so for those inside, whatever their capabilities: it is locked by the namespace above.
 func TestReadOnlyVolumesResist(t *testing.T) {
 	each(t, func(t *testing.T, s *stage) {
-		s.CreateTree(s.Work+"/volume", "file f old")
+		s.CreateTree(s.Work+"/volume", "file f old mode=666")
 		attack := `mount -o remount,rw /v; mount -o remount,rw,bind /v; umount /v; umount -l /v; umount -l /; echo new >/v/f; echo done`
 		for _, options := range [][]string{{"--privileged"}, {"--cap-add", "ALL", "--security-opt", "seccomp=unconfined"}} {
 			for mode, want := range map[string]string{":ro": "old\n", "": "new\n"} { // the second is the control
