@@ -284,6 +284,7 @@ func parseVolume(v string) (engine.VolumeSpec, error) {
 		s.Source = abs
 	}
 	if len(parts) == 3 {
+		s.Mode = parts[2]
 		for m := range strings.SplitSeq(parts[2], ",") {
 			switch m {
 			case "ro", "readonly":
@@ -414,6 +415,7 @@ func (o *runOptions) setLog(c *engine.Create) error {
 }
 
 func (o *runOptions) setSecurity(c *engine.Create) error {
+	c.Security = o.securityOpt
 	for _, s := range o.securityOpt {
 		k, v, has := strings.Cut(s, "=")
 		if !has {

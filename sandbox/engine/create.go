@@ -221,7 +221,8 @@ func (e *Engine) process(o *Create, b *base, sp *spec.Spec) (warnings []string, 
 	sp.Config = spec.Config{
 		Env: env, Entrypoint: entry, Cmd: cmd, ExposedPorts: exposed(cfg.ExposedPorts, o.Expose), Volumes: cfg.Volumes, OnBuild: cfg.OnBuild,
 		Shell: cfg.Shell, Domainname: o.Domainname, AttachStdin: o.AttachIn, AttachStdout: o.AttachOut, AttachStderr: o.AttachErr,
-		Annotations: o.Annotation, CIDFile: o.CIDFile,
+		Annotations: o.Annotation, CIDFile: o.CIDFile, Binds: binds(o.Volumes), CapAdd: o.CapAdd, CapDrop: o.CapDrop,
+		SecurityOpt: o.Security, GroupAdd: o.Groups,
 	}
 	p.Env = e.environment(env, sp)
 	return warnings, nil
@@ -385,6 +386,21 @@ func CapabilityNames(set uint64) (out []string) {
 		if set>>i&1 != 0 {
 			out = append(out, "CAP_"+n)
 		}
+	}
+	return out
+}
+
+// binds are the -v options in Docker's form, for inspect.
+func binds(v []VolumeSpec) (out []string) {
+	for _, s := range v {
+		if s.Source == "" || !s.MakeDir {
+			continue
+		}
+		b := s.Source + ":" + s.Target
+		if s.Mode != "" {
+			b += ":" + s.Mode
+		}
+		out = append(out, b)
 	}
 	return out
 }

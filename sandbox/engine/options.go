@@ -47,6 +47,7 @@ type Create struct {
 	Pull       string // always, missing (the default), never
 	Annotation map[string]string
 	Expose     []string
+	Security   []string // --security-opt as typed, for inspect
 }
 
 // A VolumeSpec is one -v, --mount or --tmpfs.
@@ -57,7 +58,8 @@ type VolumeSpec struct {
 	ReadOnly bool
 	NoCopy   bool
 	Options  []string
-	MakeDir  bool // -v makes a missing directory on the host, --mount does not
+	MakeDir  bool   // -v makes a missing directory on the host, --mount does not
+	Mode     string // of -v, as typed
 }
 
 // A Ulimit is one --ulimit.

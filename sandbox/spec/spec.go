@@ -46,6 +46,11 @@ type Config struct {
 	AttachStderr bool                `json:"attachStderr,omitempty"`
 	Annotations  map[string]string   `json:"annotations,omitempty"`
 	CIDFile      string              `json:"cidFile,omitempty"`
+	Binds        []string            `json:"binds,omitempty"` // -v as typed, with an absolute source
+	CapAdd       []string            `json:"capAdd,omitempty"`
+	CapDrop      []string            `json:"capDrop,omitempty"`
+	SecurityOpt  []string            `json:"securityOpt,omitempty"`
+	GroupAdd     []string            `json:"groupAdd,omitempty"`
 }
 
 // A Kind is how the root file system is put together.
