@@ -1,3 +1,5 @@
+//go:build !portable && (amd64 || arm64)
+
 package spawn
 
 import "encoding/binary"

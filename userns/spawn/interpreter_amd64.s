@@ -1,3 +1,5 @@
+//go:build !portable
+
 #include "textflag.h"
 
 // The list interpreter. It is never called in this process: code() copies its text into the ELF file of a list, where it is

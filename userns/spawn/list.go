@@ -17,6 +17,10 @@ const (
 	opSize    = 80 // number, six arguments, save, jump if not zero, jump on error
 )
 
+// ShareMemory is the clone flag (CLONE_VM) with which a list's children share its memory: no page is copied. Where the list
+// is run by the re-executed binary the flag is left out, and the calls and their data alone are shared.
+const ShareMemory = 0x100
+
 // Told is the kind of a record that a list writes on purpose.
 const Told = 1
 
@@ -186,6 +190,7 @@ func (l *List) failure(errno, at uint64) error {
 // Shrink gives back the program's memory but for the data from keep on and the calls that follow, of which there may be at
 // most more: they lie in one page. A process that lives long is small then.
 func (l *List) Shrink(keep Addr, more int) {
+	memPage := uintptr(syscall.Getpagesize()) // the list runs on the machine it is written on
 	last := uintptr(more+2) * opSize
 	for at := uintptr(l.at(l.Next())); at%memPage > memPage-last; at += opSize {
 		l.Jump(l.Next() + 1)

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"syscall"
-
-	"github.com/moss-sandbox/moss/userns/sys"
 )
 
 // Options say how a list is started.
@@ -24,40 +21,29 @@ type Options struct {
 
 // Start runs the list as a process of its own, a child of this one. The caller waits for it, and reads its reports.
 func (l *List) Start(o Options) (pid int, err error) {
-	fd, err := l.File(o.Name, o.Report, o.TmpDir)
-	if err != nil {
-		return 0, err
-	}
-	defer syscall.Close(fd)
-	files := make([]uintptr, len(o.Files))
-	for i, f := range o.Files {
-		files[i] = uintptr(f)
-	}
-	attr := &syscall.ProcAttr{Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Setsid: o.Setsid}}
-	if o.ExtraFD > 0 {
-		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, o.ExtraFD
-	}
-	pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(fd), []string{o.Name}, attr)
-	if err != nil {
+	if pid, err = l.start(o); err != nil {
 		return 0, fmt.Errorf("starting %q: %w", o.Name, err)
 	}
 	return pid, nil
 }
 
-// File writes the list as a program into a sealed memory file and returns a descriptor, numbered high enough not to be
-// replaced by a child's own. A list that executes another one (a holder, for instance) needs it.
-func (l *List) File(name string, report int, tmpDir string) (int, error) {
-	head, ops, data := l.image(report)
-	fd, err := sys.MemfdProgram(name, tmpDir, []sys.Part{{At: 0, Data: head}, {At: ops, Data: l.ops}, {At: data, Data: append(l.data, 0)}})
-	if err != nil {
-		return -1, err
+// files are the descriptors as syscall.ProcAttr takes them.
+func (o *Options) files() []uintptr {
+	files := make([]uintptr, len(o.Files))
+	for i, f := range o.Files {
+		files[i] = uintptr(f)
 	}
-	high, err := sys.DupAbove(fd, 100)
-	syscall.Close(fd)
-	if err != nil {
-		return -1, fmt.Errorf("moving descriptor of %q: %w", name, err)
+	return files
+}
+
+// above is a number for the program's descriptor that the child does not overwrite before it executes the program:
+// syscall.ForkExec first moves descriptors that stand in the way to numbers above all that it was given.
+func (o *Options) above() int {
+	highest := len(o.Files)
+	for _, f := range o.Files {
+		highest = max(highest, f)
 	}
-	return high, nil
+	return highest + len(o.Files) + 8
 }
 
 // Reports reads what a list tells until it has executed its last program or died. Told gets each value the list wrote on

@@ -1,0 +1,5 @@
+//go:build !portable
+
+package spawn
+
+const machine = 183 // EM_AARCH64
