@@ -336,3 +336,24 @@ func (e *Engine) isLayer(dir string) bool {
 	}
 	return false
 }
+
+// Adopt takes an image and its layers over from another engine.
+func (e *Engine) Adopt(t testing.TB, from *Engine, name string, img build.Image) {
+	t.Helper()
+	for _, l := range img.Layers {
+		r, err := from.Tar(context.Background(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := e.layers[l.DiffID]; !ok {
+			if _, err := e.Ingest(context.Background(), r, l.DiffID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.Close()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.images[img.ID] = img
+	e.names[familiar(name)] = img.ID
+}
