@@ -49,6 +49,12 @@ func Writable(dir string) error {
 	if !given(dir) {
 		return fmt.Errorf("cgroup %q belongs to systemd: %w", dir, errNotGiven)
 	}
+	return Useful(dir)
+}
+
+// Useful tells why limits cannot be set in a cgroup directory: hosts of version 1 mount version 2 beside it without the
+// controllers.
+func Useful(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {
 		return err

@@ -24,6 +24,9 @@ func enterScope(ctx context.Context, o Options) (cgroup.Tree, error) {
 	if tree, ok := insideScope(o); ok {
 		return tree, tree.Delegate()
 	}
+	if err := mounted(); err != nil {
+		return cgroup.Tree{}, err
+	}
 	bus, err := systemd.Dial(ctx, systemd.UserBus())
 	if err != nil {
 		return cgroup.Tree{}, err
@@ -39,6 +42,15 @@ func enterScope(ctx context.Context, o Options) (cgroup.Tree, error) {
 		}
 		time.Sleep(20 * time.Millisecond) // somebody else makes it, or it is just going away
 	}
+}
+
+// mounted tells why no scope of this host could carry limits.
+func mounted() error {
+	point, err := mountPoint()
+	if err != nil {
+		return err
+	}
+	return Useful(point)
 }
 
 // insideScope recognises a process that was started in the supervisor's group, without a word on the bus.
@@ -95,15 +107,20 @@ func scopeDir(ctx context.Context, bus *systemd.Bus, unit string) (string, error
 	if err != nil {
 		return "", err
 	}
+	point, err := mountPoint()
+	return filepath.Join(point, group), err
+}
+
+func mountPoint() (string, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return "", err
 	}
 	point, ok := cgroup.MountPoint(string(mounts))
 	if !ok {
-		return "", errNotGiven
+		return "", fmt.Errorf("version 2 of cgroups is not mounted: %w", errNotGiven)
 	}
-	return filepath.Join(point, group), nil
+	return point, nil
 }
 
 // prepare waits for a process that has made the scope at the same moment to leave its top.

@@ -60,7 +60,7 @@ func Look(ctx context.Context) Raw {
 // managerDir finds the cgroup of this account's systemd manager: the system's for real root.
 func managerDir() (string, bool) {
 	point, ok := cgroup.MountPoint(readText("/proc/self/mountinfo"))
-	if !ok || !exists("/run/systemd", "system") {
+	if !ok || !exists("/run/systemd", "system") || delegate.Useful(point) != nil {
 		return "", false
 	}
 	dir := filepath.Join(point, "system.slice")

@@ -31,6 +31,7 @@ func places(t *testing.T, body func(t *testing.T, place delegate.Place)) {
 		if place.Rung == limits.RungNone {
 			t.Skip("this host delegates nothing") // tests/harness has one that does
 		}
+		t.Logf("rung %s", place.Rung)
 		body(t, place)
 	})
 }

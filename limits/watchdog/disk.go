@@ -28,8 +28,12 @@ func NewDisk(dir string, limit int64, full func(used int64)) *Disk {
 // SetLimit changes the limit; any goroutine may call it.
 func (d *Disk) SetLimit(limit int64) { d.limit.Store(limit) }
 
-// diskWait is the shortest time between two looks at the disk.
-const diskWait = 2 * time.Second
+// Bounds of the time between two looks at the disk; a look that had to wait for a busy machine must not put off the next for
+// minutes.
+const (
+	diskWait    = 2 * time.Second
+	maxDiskWait = 30 * time.Second
+)
 
 // Run watches until the context is done or the directory is gone.
 func (d *Disk) Run(ctx context.Context) {
@@ -44,7 +48,7 @@ func (d *Disk) Run(ctx context.Context) {
 			told = used
 			d.full(used)
 		}
-		if !sleep(ctx, max(diskWait, thrift*time.Since(start))) {
+		if !sleep(ctx, min(maxDiskWait, max(diskWait, thrift*time.Since(start)))) {
 			return
 		}
 	}
