@@ -24,7 +24,7 @@ type Rules string
 const (
 	RulesSocket    Rules = "relay"           // nft_tproxy and nft_socket
 	RulesConntrack Rules = "relay-conntrack" // nft_tproxy and conntrack marks, for kernels without nft_socket
-	RulesNone      Rules = "none"            // no netfilter: somebody else carries what goes out (netstack)
+	RulesNone      Rules = "netstack"        // no netfilter: a TCP/IP of our own carries what goes out
 )
 
 // relayRules is everything that nf_tables does in a gateway. Prerouting comes before routing and after the packet socket

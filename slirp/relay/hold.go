@@ -100,6 +100,9 @@ func (f *flight) Ready(uint32) {
 		f.refuse(err)
 	case f.accepted >= 0:
 		f.join(f.accepted)
+	case f.relay.deliver != nil:
+		f.relay.forget(f)
+		f.relay.deliver(f.src, f.dst, f.fd)
 	default:
 		f.connected, f.since = true, time.Now()
 		f.relay.armSweep()
@@ -124,6 +127,9 @@ func (f *flight) refuse(err error) {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		f.relay.answer(refusal(&f.syn, errno))
+	}
+	if f.relay.deliver != nil {
+		f.relay.deliver(f.src, f.dst, -1)
 	}
 }
 

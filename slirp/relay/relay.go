@@ -34,6 +34,7 @@ type Relay struct {
 	udp     *udp
 	ping    *pinger
 	journal *journal
+	deliver func(src, dst netip.AddrPort, fd int)
 }
 
 // Start begins to serve. Must be called in the loop.
@@ -72,6 +73,19 @@ func (r *Relay) listen(fd int, ready func(fd int)) error {
 
 // SetPolicy replaces what later dials may reach. It may be called from any goroutine.
 func (r *Relay) SetPolicy(p *slirp.Policy) { r.policy.Store(p) }
+
+// DeliverTo makes the relay hand over connections that the destination has answered, instead of giving their SYNs back to
+// the gateway: f owns fd, and is called in the loop. fd is -1 for one that was refused; the container has been told. It
+// is for a gateway without rules, whose SYNs somebody else accepts. Must be called in the loop.
+func (r *Relay) DeliverTo(f func(src, dst netip.AddrPort, fd int)) { r.deliver = f }
+
+// Outside asks the policy. It may be called from any goroutine.
+func (r *Relay) Outside(to netip.AddrPort) (netip.AddrPort, bool) { return r.policy.Load().Outside(to) }
+
+// RefuseDatagram tells a container what the network has answered to its datagram. It may be called from any goroutine.
+func (r *Relay) RefuseDatagram(src, dst netip.AddrPort, errno syscall.Errno) {
+	r.answer(unreachable(src.Addr(), dst.Addr(), datagram(src, dst, 0), reasonOf(errno)))
+}
 
 // Stop ends serving; the gateway's sockets stay open. Must be called in the loop.
 func (r *Relay) Stop() {

@@ -30,6 +30,7 @@ type Traits struct {
 // The backends' traits.
 var (
 	Relay       = Traits{Peers: true, Source: true, IPv6: true, Ping: true, Truthful: true, Silent: true, Names: true, Loopback: true, Large: true, Walled: true}
+	Netstack    = Relay
 	Slirp4netns = Traits{Ping: true, Large: true}              // 1.2.0
 	Pasta       = Traits{Source: true, IPv6: true, Ping: true} // of 2023: a refused connection is a timeout
 )

@@ -45,9 +45,9 @@ func (s *service) attach(value slirp.Network, c slirp.EndpointConfig, netns, pid
 	}
 	var back undo
 	e, err := s.connect(n, c, netns, pidfd, &back)
-	rules := n.gw.Ready()
+	rules := s.ready(n)
 	if err = errors.Join(err, rules); err == nil {
-		err = s.save()
+		err = errors.Join(e.returning(e.value.Ports), s.save())
 	}
 	if err != nil {
 		back.run()
@@ -229,6 +229,18 @@ func (s *service) serveListener(e *endpoint, p *served) (err error) {
 	return err
 }
 
+// returning has the answers of published ports come back to the switch.
+func (e *endpoint) returning(ports []slirp.Published) error {
+	for _, p := range ports {
+		for _, a := range []netip.Prefix{e.value.IPv4, e.value.IPv6} {
+			if err := e.net.gw.Return(a.Addr(), p.Port, gateway.Present); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (s *service) closePort(e *endpoint, p *served) {
 	if p.port != nil {
 		p.port.Close()
@@ -237,6 +249,11 @@ func (s *service) closePort(e *endpoint, p *served) {
 	}
 	e.ports = slices.DeleteFunc(e.ports, func(x *served) bool { return x == p })
 	e.value.Ports = slices.DeleteFunc(e.value.Ports, func(x slirp.Published) bool { return x == p.listener.Published })
+	if !slices.ContainsFunc(e.value.Ports, func(x slirp.Published) bool { return x.Port == p.listener.Port }) {
+		for _, a := range []netip.Prefix{e.value.IPv4, e.value.IPv6} {
+			e.net.gw.Return(a.Addr(), p.listener.Port, gateway.Absent) //nolint:errcheck // a rule for nobody does nothing
+		}
+	}
 }
 
 // resolve begins to answer a container's questions.

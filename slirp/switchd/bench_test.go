@@ -10,6 +10,7 @@ import (
 
 	"github.com/moss-sandbox/moss/slirp"
 	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/slirptest/lab"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 )
 
@@ -17,10 +18,10 @@ import (
 // loopback, in interleaved rounds. MOSS_BENCH=ROUNDS; it judges nothing.
 func TestLoad(t *testing.T) {
 	rounds, each := benchRounds(t)
-	l := newLab(t, switchd.Config{})
-	n := l.another(t, slirp.Network{Options: map[string]string{slirp.OptHostLoopback: "true"}})
+	l := lab.New(t, switchd.Config{})
+	n := l.Another(t, slirp.Network{Options: map[string]string{slirp.OptHostLoopback: "true"}})
 	client, server := slirptest.NewBox(t), slirptest.NewBox(t)
-	e, err := l.attach(t, n, client, slirp.EndpointConfig{Name: "client", Interface: "eth0"})
+	e, err := l.AttachTo(t, n, client, slirp.EndpointConfig{Name: "client", Interface: "eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestLoad(t *testing.T) {
 	server.Do(t, func() (err error) { inside, err = slirptest.NewLoad("0.0.0.0"); return err })
 	defer inside.Close()
 	port := strconv.Itoa(inside.Port())
-	es, err := l.attach(t, n, server, slirp.EndpointConfig{Name: "server", Interface: "eth0", Ports: specs(t, port+":"+port, port+":"+port+"/udp")})
+	es, err := l.AttachTo(t, n, server, slirp.EndpointConfig{Name: "server", Interface: "eth0", Ports: lab.Specs(t, port+":"+port, port+":"+port+"/udp")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,16 +72,16 @@ func benchRounds(t *testing.T) (rounds int, each time.Duration) {
 // TestAttachTime prints how long the first attachment of a network and further ones take. MOSS_BENCH=ROUNDS.
 func TestAttachTime(t *testing.T) {
 	rounds, _ := benchRounds(t)
-	l := newLab(t, switchd.Config{})
-	c := l.client(t)
+	l := lab.New(t, switchd.Config{})
+	c := l.Client(t)
 	defer c.Close()
 	var first, more []time.Duration
 	for range rounds {
-		n := l.another(t, slirp.Network{})
+		n := l.Another(t, slirp.Network{})
 		for i := range 5 {
 			b := slirptest.NewBox(t)
 			start := time.Now()
-			if _, err := c.Attach(n, slirp.EndpointConfig{Container: b.ID, Interface: "eth0", Ports: specs(t, "80")}, b.NetNS, b.Pidfd); err != nil {
+			if _, err := c.Attach(n, slirp.EndpointConfig{Container: b.ID, Interface: "eth0", Ports: lab.Specs(t, "80")}, b.NetNS, b.Pidfd); err != nil {
 				t.Fatal(err)
 			}
 			if d := time.Since(start); i == 0 {

@@ -1,6 +1,7 @@
 package switchd
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"syscall"
@@ -91,7 +92,7 @@ func (s *service) publish(id string, specs []slirp.PortSpec) ([]slirp.Published,
 		}
 	}
 	if err == nil {
-		err = s.rehold(box, box.files())
+		err = errors.Join(e.returning(e.value.Ports[min(had, len(e.value.Ports)):]), s.rehold(box, box.files()))
 	}
 	if err != nil {
 		back.run()

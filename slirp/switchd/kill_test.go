@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/slirptest/lab"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 )
 
@@ -45,7 +46,7 @@ func (p *probe) report(t *testing.T, what string, limit time.Duration) {
 // TestKillTheSwitch kills the switch three times under load, five containers attached: no new connection fails in either
 // direction, containers do not notice between each other, addresses and ports stay.
 func TestKillTheSwitch(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	var boxes []*slirptest.Box
 	for i := range 5 {
 		b := slirptest.NewBox(t)
@@ -67,15 +68,15 @@ func TestKillTheSwitch(t *testing.T) {
 	wg.Go(func() { between.run(until, stream) })
 	for range 3 {
 		time.Sleep(700 * time.Millisecond)
-		l.cmd.Process.Kill()
-		l.cmd.Wait()
-		l.start(t)
+		l.Switch.Process.Kill()
+		l.Switch.Wait()
+		l.Start(t)
 	}
 	wg.Wait()
 	in.report(t, "in", 400*time.Millisecond)
 	out.report(t, "out", 400*time.Millisecond)
 	between.report(t, "between containers", 200*time.Millisecond)
-	c := l.client(t)
+	c := l.Client(t)
 	defer c.Close()
 	if list, err := c.List(); len(list) != 5 || err != nil {
 		t.Errorf("endpoints after all: %v, %v", list, err)

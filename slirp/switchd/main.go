@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"github.com/moss-sandbox/moss/slirp/gateway"
 	"github.com/moss-sandbox/moss/slirp/pump"
 	"github.com/moss-sandbox/moss/slirp/reactor"
+	"github.com/moss-sandbox/moss/slirp/relay"
 	"github.com/moss-sandbox/moss/userns/sys"
 )
 
@@ -26,6 +28,24 @@ type Config struct {
 	ResolvConf string        `json:"resolvConf,omitempty"` // "": /etc/resolv.conf
 	Rung       string        `json:"rung,omitempty"`       // force a rung of the ladder; "": the best that works
 	Linger     time.Duration `json:"linger,omitempty"`     // how long it stays without a container; 0: 10 s
+
+	// Netstack carries what a gateway without netfilter sends out: netstack.Start in the full program. Where it is nil (the
+	// hot program does not link it) such a network ends in a NetstackError.
+	Netstack func(gw *gateway.Gateway, r *relay.Relay, call func(func()) error) (io.Closer, error) `json:"-"`
+}
+
+// NetstackError says that this kernel has no netfilter for the network's rules, and this program no TCP/IP of its own: the
+// full program as the switch can do it.
+type NetstackError struct{ Network string }
+
+// Error says so.
+func (e *NetstackError) Error() string {
+	return fmt.Sprintf("network %q: the kernel lacks nf_tables with nft_tproxy, and this switch is not the full program", e.Network)
+}
+
+// Hints names the modules.
+func (e *NetstackError) Hints() []string {
+	return []string{"have the administrator load the kernel modules nf_tables, nft_tproxy and nft_socket"}
 }
 
 func (c *Config) rung() gateway.Rules {

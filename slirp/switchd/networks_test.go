@@ -12,6 +12,7 @@ import (
 
 	"github.com/moss-sandbox/moss/slirp"
 	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/slirptest/lab"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 )
 
@@ -34,11 +35,11 @@ func wantDial(t *testing.T, b *slirptest.Box, to string, want error) {
 }
 
 func TestNetworksAreIsolated(t *testing.T) {
-	l := newLab(t, switchd.Config{})
-	other := l.another(t, slirp.Network{})
+	l := lab.New(t, switchd.Config{})
+	other := l.Another(t, slirp.Network{})
 	a, b := slirptest.NewBox(t), slirptest.NewBox(t)
 	l.Attach(t, a, "alpha")
-	eb, err := l.attach(t, other, b, slirp.EndpointConfig{Name: "beta", Interface: "eth0"})
+	eb, err := l.AttachTo(t, other, b, slirp.EndpointConfig{Name: "beta", Interface: "eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,22 +49,22 @@ func TestNetworksAreIsolated(t *testing.T) {
 }
 
 func TestSecondNetwork(t *testing.T) {
-	l := newLab(t, switchd.Config{})
-	other := l.another(t, slirp.Network{})
+	l := lab.New(t, switchd.Config{})
+	other := l.Another(t, slirp.Network{})
 	a, b := slirptest.NewBox(t), slirptest.NewBox(t)
 	l.Attach(t, a, "alpha")
-	ea, err := l.attach(t, other, a, slirp.EndpointConfig{Name: "alpha", Interface: "eth1", NoDefault: true})
+	ea, err := l.AttachTo(t, other, a, slirp.EndpointConfig{Name: "alpha", Interface: "eth1", NoDefault: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	eb, err := l.attach(t, other, b, slirp.EndpointConfig{Name: "beta", Interface: "eth0"})
+	eb, err := l.AttachTo(t, other, b, slirp.EndpointConfig{Name: "beta", Interface: "eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	greeter(t, b, 80, "hi")
 	a.Do(t, func() error { wantGreeting(t, eb.IPv4.Addr().String()+":80", "hi"); return nil })
 	a.Do(t, func() error { return dial(slirptest.WorldAddr + ":7") })
-	c := l.client(t)
+	c := l.Client(t)
 	defer c.Close()
 	if err := c.Detach(a.ID, other.ID); err != nil {
 		t.Fatal(err)
@@ -77,20 +78,20 @@ func TestSecondNetwork(t *testing.T) {
 }
 
 func TestInternalNetworkHasNoWayOut(t *testing.T) {
-	l := newLab(t, switchd.Config{})
-	n := l.another(t, slirp.Network{Internal: true})
+	l := lab.New(t, switchd.Config{})
+	n := l.Another(t, slirp.Network{Internal: true})
 	b := slirptest.NewBox(t)
-	if _, err := l.attach(t, n, b, slirp.EndpointConfig{Name: "in", Interface: "eth0"}); err != nil {
+	if _, err := l.AttachTo(t, n, b, slirp.EndpointConfig{Name: "in", Interface: "eth0"}); err != nil {
 		t.Fatal(err)
 	}
 	wantDial(t, b, slirptest.WorldAddr+":7", syscall.ENETUNREACH)
 }
 
 func TestOptionsOpenWhatTheyName(t *testing.T) {
-	l := newLab(t, switchd.Config{})
-	n := l.another(t, slirp.Network{Options: map[string]string{slirp.OptHostLoopback: "true", slirp.OptLinkLocal: "true"}})
+	l := lab.New(t, switchd.Config{})
+	n := l.Another(t, slirp.Network{Options: map[string]string{slirp.OptHostLoopback: "true", slirp.OptLinkLocal: "true"}})
 	open, closed := slirptest.NewBox(t), slirptest.NewBox(t)
-	e, err := l.attach(t, n, open, slirp.EndpointConfig{Name: "open", Interface: "eth0"})
+	e, err := l.AttachTo(t, n, open, slirp.EndpointConfig{Name: "open", Interface: "eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestOptionsOpenWhatTheyName(t *testing.T) {
 }
 
 func TestAttachAgainIsTheSame(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	b := slirptest.NewBox(t)
 	first := l.Attach(t, b, "one", "80")
 	if again := l.Attach(t, b, "one", "80"); again.ID != first.ID || !slices.Equal(again.Ports, first.Ports) {
@@ -117,14 +118,14 @@ func TestAttachAgainIsTheSame(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	a, b := slirptest.NewBox(t), slirptest.NewBox(t)
 	want := netip.MustParseAddr("172.17.0.99")
-	e, err := l.attach(t, l.network, a, slirp.EndpointConfig{Interface: "eth0", IPv4: want})
+	e, err := l.AttachTo(t, l.Network, a, slirp.EndpointConfig{Interface: "eth0", IPv4: want})
 	if err != nil || e.IPv4.Addr() != want || e.MAC.String() != "02:42:ac:11:00:63" {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	if _, err := l.attach(t, l.network, b, slirp.EndpointConfig{Interface: "eth0", IPv4: want}); !errors.Is(err, slirp.ErrAddressUse) {
+	if _, err := l.AttachTo(t, l.Network, b, slirp.EndpointConfig{Interface: "eth0", IPv4: want}); !errors.Is(err, slirp.ErrAddressUse) {
 		t.Errorf("an address in use: %v", err)
 	}
 	if e := l.Attach(t, b, "b"); e.IPv4.Addr() != netip.MustParseAddr("172.17.0.2") {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/moss-sandbox/moss/slirp"
 	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/slirptest/lab"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 )
 
@@ -55,33 +56,33 @@ func wantGreeting(t testing.TB, to, want string) {
 }
 
 func TestPortsOfARunningContainer(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	b := slirptest.NewBox(t)
 	l.Attach(t, b, "web")
 	greeter(t, b, 80, "hi")
-	c := l.client(t)
+	c := l.Client(t)
 	defer c.Close()
-	got, err := c.Publish(b.ID, specs(t, "127.0.0.1::80", "18443:80"))
+	got, err := c.Publish(b.ID, lab.Specs(t, "127.0.0.1::80", "18443:80"))
 	if err != nil || len(got) != 3 {
 		t.Fatalf("publishing: %v, %v", got, err)
 	}
 	wantGreeting(t, got[0].Host.String(), "hi")
 	wantGreeting(t, "127.0.0.1:18443", "hi")
 	wantGreeting(t, "[::1]:18443", "hi")
-	if err := c.Unpublish(b.ID, specs(t, "18443:80")); err != nil {
+	if err := c.Unpublish(b.ID, lab.Specs(t, "18443:80")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := greeting("127.0.0.1:18443"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("an unpublished port: %v", err)
 	}
 	wantGreeting(t, got[0].Host.String(), "hi")
-	if err := c.Unpublish(b.ID, specs(t, "18443:80")); !errors.Is(err, slirp.ErrNotFound) {
+	if err := c.Unpublish(b.ID, lab.Specs(t, "18443:80")); !errors.Is(err, slirp.ErrNotFound) {
 		t.Errorf("unpublishing again: %v", err)
 	}
 }
 
 func TestPortErrors(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	a, b := slirptest.NewBox(t), slirptest.NewBox(t)
 	l.Attach(t, a, "first", "18080:80")
 	for _, c := range []struct {
@@ -94,7 +95,7 @@ func TestPortErrors(t *testing.T) {
 		{"not ours", "192.0.2.9:18081:80", "listen tcp 192.0.2.9:18081: bind: cannot assign requested address", syscall.EADDRNOTAVAIL, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := l.attach(t, l.network, b, slirp.EndpointConfig{Name: "second", Interface: "eth0", Ports: specs(t, c.port)})
+			_, err := l.AttachTo(t, l.Network, b, slirp.EndpointConfig{Name: "second", Interface: "eth0", Ports: lab.Specs(t, c.port)})
 			var p *slirp.PortError
 			if !errors.As(err, &p) || p.Error() != c.text || p.Errno != c.errno || p.Owner != c.owner {
 				t.Fatalf("%v (%+v), want %s", err, p, c.text)
@@ -108,7 +109,7 @@ func TestPortErrors(t *testing.T) {
 }
 
 func TestRangesAndAnyPort(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	b := slirptest.NewBox(t)
 	e := l.Attach(t, b, "web", "80", "18090-18091:81-82", "18090-18095:83", "[::1]:18099:84/udp")
 	if len(e.Ports) != 2+4+2+1 {
@@ -122,13 +123,13 @@ func TestRangesAndAnyPort(t *testing.T) {
 }
 
 func TestEndOfAContainerEndsItsPorts(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	a, b := slirptest.NewBox(t), slirptest.NewBox(t)
 	first := l.Attach(t, a, "web", "18080:80")
 	a.Kill()
 	deadline := time.Now().Add(2 * time.Second)
 	for {
-		e, err := l.attach(t, l.network, b, slirp.EndpointConfig{Name: "web", Interface: "eth0", Ports: specs(t, "18080:80")})
+		e, err := l.AttachTo(t, l.Network, b, slirp.EndpointConfig{Name: "web", Interface: "eth0", Ports: lab.Specs(t, "18080:80")})
 		if err == nil {
 			if e.IPv4 != first.IPv4 {
 				t.Errorf("the address %s is not given out again, but %s", first.IPv4, e.IPv4)

@@ -126,11 +126,12 @@ func (s *service) adopt(n savedNetwork) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.serve(gw, n.Held); err != nil {
+	served, err := s.serve(gw, n.Held)
+	if err != nil {
 		gw.Close()
 		return err
 	}
-	return nil
+	return s.ready(served)
 }
 
 func (s *service) adoptContainer(c savedContainer) error {

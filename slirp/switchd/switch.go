@@ -3,6 +3,7 @@ package switchd
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type network struct {
 	value   slirp.Network
 	gw      *gateway.Gateway
 	relay   *relay.Relay
+	stack   io.Closer // of a gateway without rules, else nil
 	held    []holder
 	members map[string]*endpoint // by container
 	names   atomic.Pointer[names]
@@ -113,6 +115,21 @@ func (s *service) serve(gw *gateway.Gateway, held []holder) (*network, error) {
 	return n, nil
 }
 
+// ready waits for the network's rules and, where the kernel carries none, starts a TCP/IP of our own.
+func (s *service) ready(n *network) error {
+	if err := n.gw.Ready(); err != nil || n.gw.Rules != gateway.RulesNone || n.stack != nil {
+		return err
+	}
+	if s.cfg.Netstack == nil {
+		return &NetstackError{n.value.Name}
+	}
+	stack, err := s.cfg.Netstack(n.gw, n.relay, s.host.Call)
+	if err == nil {
+		n.stack = stack
+	}
+	return err
+}
+
 // policy says what a network's containers may reach: not the other networks', wherever packets to these would end.
 func (s *service) policy(n *slirp.Network) *slirp.Policy {
 	p := &slirp.Policy{Loopback: n.Option(slirp.OptHostLoopback), LinkLocal: n.Option(slirp.OptLinkLocal), Internal: n.Internal}
@@ -138,6 +155,9 @@ func (s *service) spreadPolicies() {
 func (s *service) drop(n *network) {
 	delete(s.networks, n.value.ID)
 	s.host.Call(n.relay.Stop) //nolint:errcheck // a closed loop relays nothing
+	if n.stack != nil {
+		n.stack.Close() //nolint:errcheck // its connections end
+	}
 	n.gw.Close()
 	release(n.held)
 	s.spreadPolicies()

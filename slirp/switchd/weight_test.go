@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/moss-sandbox/moss/slirp/slirptest"
+	"github.com/moss-sandbox/moss/slirp/slirptest/lab"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 )
 
 // weight returns the switch's private (dirty) memory in kB, its threads and its CPU time in ticks.
-func (l *lab) weight(t *testing.T) (private, threads, ticks int) {
+func weight(t *testing.T, l *lab.Lab) (private, threads, ticks int) {
 	t.Helper()
-	pid := strconv.Itoa(l.cmd.Process.Pid)
+	pid := strconv.Itoa(l.Switch.Process.Pid)
 	smaps, err := os.ReadFile("/proc/" + pid + "/smaps_rollup")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +41,7 @@ func (l *lab) weight(t *testing.T) (private, threads, ticks int) {
 
 // TestWeight holds the switch to its promises: memory when idle, memory of a relayed connection, no CPU time when idle.
 func TestWeight(t *testing.T) {
-	l := newLab(t, switchd.Config{})
+	l := lab.New(t, switchd.Config{})
 	b := slirptest.NewBox(t)
 	var ports []string
 	for i := range 10 {
@@ -48,9 +49,9 @@ func TestWeight(t *testing.T) {
 	}
 	l.Attach(t, b, "web", ports...)
 	time.Sleep(200 * time.Millisecond)
-	idle, threads, before := l.weight(t)
+	idle, threads, before := weight(t, l)
 	time.Sleep(2 * time.Second)
-	_, _, after := l.weight(t)
+	_, _, after := weight(t, l)
 	t.Logf("idle with 10 ports: %d kB private, %d threads; %d ticks in 2 s", idle, threads, after-before)
 	if after > before {
 		t.Errorf("an idle switch used %d ticks in 2 s", after-before)
@@ -70,7 +71,7 @@ func TestWeight(t *testing.T) {
 		}
 		return nil
 	})
-	full, threads, _ := l.weight(t)
+	full, threads, _ := weight(t, l)
 	t.Logf("with %d idle connections: %d kB private, %d threads, %.1f kB a connection", len(open), full, threads, float64(full-idle)/float64(len(open)))
 	if per := float64(full-idle) / n; per > 8 {
 		t.Errorf("%.1f kB a connection", per)
