@@ -16,18 +16,6 @@ import (
 	"github.com/moss-sandbox/moss/image/worker"
 )
 
-// needRoot: these tests unpack in their own process, which must be uid 0 of its namespace.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("MOSS_TEST_MUST_RUN") == "1" {
-		t.Fatal("run as root, or in a user namespace: unshare -r")
-	}
-	t.Skip("run as root, or in a user namespace: unshare -r")
-}
-
 func newStore(t *testing.T, opts store.Options) *store.Store {
 	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), "data"), opts)
@@ -74,7 +62,6 @@ func pull(t *testing.T, c *registry.Client, s *store.Store, name string) (regist
 
 // TestPullPush: an image goes from a registry into a store, out again byte for byte, and into another store.
 func TestPullPush(t *testing.T) {
-	needRoot(t)
 	server := registrytest.Start(t, registrytest.Options{})
 	im := registrytest.NewImage(t, 1, 300_000, 10, 2_000_000)
 	server.Put(t, "a/b", "1", im)
@@ -116,7 +103,6 @@ func TestPullPush(t *testing.T) {
 
 // TestPushOwn: a layer made here is compressed for its push, once, and pulls back as the same image.
 func TestPushOwn(t *testing.T) {
-	needRoot(t)
 	s := newStore(t, store.Options{})
 	k := newSink(t, s)
 	upper := filepath.Join(s.Root(), "upper")
@@ -168,7 +154,6 @@ func TestPushOwn(t *testing.T) {
 
 // TestFailedPull: what a registry sends wrong leaves nothing.
 func TestFailedPull(t *testing.T) {
-	needRoot(t)
 	server := registrytest.Start(t, registrytest.Options{Fault: registrytest.Blobs(1000, registrytest.WrongBytes())})
 	server.Put(t, "x", "1", registrytest.NewImage(t, 1, 100_000))
 	s := newStore(t, store.Options{})
