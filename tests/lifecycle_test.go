@@ -103,8 +103,8 @@ func TestExec(t *testing.T) {
 			{"environment", `$moss exec -e A=b ee sh -c 'echo $A$HOME'`, "b/root\n", "", 0},
 			{"working directory", `$moss exec -w /etc ee pwd`, "/etc\n", "", 0},
 			{"starts in the container's own", `$moss exec ee pwd`, "/\n", "", 0},
-			{"no such command", `$moss exec ee nosuch`, "", `*exec: "nosuch": executable file not found in $PATH`, 127},
-			{"not executable", `$moss exec ee /etc/passwd`, "", "*permission denied", 126},
+			{"no such command", `$moss exec ee nosuch`, `~OCI runtime exec failed: .*exec: "nosuch": executable file not found in \$PATH: unknown\r?\n`, "", 127},
+			{"not executable", `$moss exec ee /etc/passwd`, `~OCI runtime exec failed: .*permission denied: unknown\r?\n`, "", 126},
 			{"no such container", `$moss exec nosuch true`, "", "*No such container: nosuch", 1},
 			{"confined like pid 1", `$moss exec ee sh -c 'for p in 1 self; do grep -E "^(Cap(Inh|Prm|Eff|Bnd|Amb)|Seccomp):" /proc/$p/status; done | sort | uniq -c | grep -vc "^ *2 "'`, "0\n", "", 1},
 		} {
@@ -211,12 +211,12 @@ func TestInspect(t *testing.T) {
 			t.Fatalf("inspect: %v, %d objects", err, len(all))
 		}
 		c := all[0]
-		got := fmt.Sprint(c.ID == id, c.Name, c.Path, c.Args, c.Config.Image, c.Config.Hostname == id[:12], c.State.Status, c.State.Running,
+		got := fmt.Sprintln(c.ID == id, c.Name, c.Path, c.Args, c.Config.Image, c.Config.Hostname == id[:12], c.State.Status, c.State.Running,
 			c.State.Pid > 0, c.State.ExitCode, c.HostConfig.NetworkMode, c.HostConfig.AutoRemove)
-		if want := "true /i sleep [1000] ./root true running true true 0 none false"; got != want {
+		if want := "true /ii sleep [1000] ./root true running true true 0 none false\n"; got != want {
 			t.Errorf("inspect: got %s\nwant %s", got, want)
 		}
-		if r := l.Moss("inspect", "nosuch"); r.Code != 1 || r.Stdout != "[]\n" || !strings.Contains(r.Stderr, "no such object: nosuch") {
+		if r := l.Moss("inspect", "nosuch"); r.Code != 1 || r.Stdout != "[]\n" || !strings.Contains(r.Stderr, "o such object: nosuch") {
 			t.Errorf("inspect of nothing: %s", r)
 		}
 		l.Moss("rm", "-f", "ii").OK(t)

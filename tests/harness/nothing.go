@@ -244,9 +244,9 @@ func (l *Login) files() []string {
 			if err != nil || path == dir || l.keeps(path) {
 				return nil
 			}
-			switch filepath.Base(path) {
-			case "keeper.lock", "users", "keeper.json":
-				return nil // locks are never removed, and the keeper, a list of calls, leaves its record; both are of this boot only
+			// Locks are never removed, and the keeper, a list of calls, leaves its record; both are of this boot only.
+			if base := filepath.Base(path); strings.HasSuffix(base, ".lock") || base == "users" || base == "keeper.json" {
+				return nil
 			}
 			if d.IsDir() && filepath.Base(filepath.Dir(path)) == "containers" {
 				found = append(found, "container "+path)
