@@ -98,6 +98,7 @@ func transparentListener(family, kind, port int) (int, error) {
 	err = setTransparent(fd, family)
 	if kind == syscall.SOCK_STREAM {
 		err = first(err, syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1))
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // accepted sockets inherit it; it only costs time
 	} else {
 		err = first(err, recvOriginal(fd, family))
 		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, sys.SORcvBufForce, 4<<20) //nolint:errcheck // the default is small but works

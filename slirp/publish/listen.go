@@ -120,6 +120,8 @@ func listen(a netip.Addr, number uint16, proto slirp.Proto) (int, error) {
 	}
 	if kind == syscall.SOCK_STREAM {
 		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) //nolint:errcheck // only TIME_WAIT of a former one stands in the way then
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1) //nolint:errcheck // accepted sockets inherit both
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // it only costs time
 	} else {
 		wantLocal(fd, a)
 	}

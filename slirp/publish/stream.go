@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/moss-sandbox/moss/slirp/gateway"
+	"github.com/moss-sandbox/moss/slirp/reactor"
 	"github.com/moss-sandbox/moss/userns/sys"
 )
 
@@ -37,7 +38,7 @@ func (p *Port) begin(fd int, client netip.AddrPort) {
 	}
 	if err == nil {
 		a.inner = inner
-		err = p.loop.Add(inner, sys.EpollOut, a)
+		err = p.loop.Add(inner, reactor.Connection, a)
 	}
 	if err != nil {
 		a.fail()
@@ -73,19 +74,14 @@ type arrival struct {
 }
 
 // Ready is told that the container has answered.
-func (a *arrival) Ready(uint32) {
-	err := sys.SocketError(a.inner)
-	if err == nil {
-		if _, perr := sys.Peername(a.inner); perr != nil {
-			return // not yet
-		}
-	}
-	a.port.loop.Remove(a.inner)
-	if err != nil {
+func (a *arrival) Ready(events uint32) {
+	switch done, err := reactor.Connected(a.inner, events); {
+	case !done:
+	case err != nil:
 		a.fail()
-		return
+	default:
+		a.port.pumps.Join(a.port.loop, a.client, a.inner)
 	}
-	a.port.pumps.Join(a.port.loop, a.client, a.inner)
 }
 
 // fail resets the client: it was accepted before the container could be asked.
@@ -93,6 +89,6 @@ func (a *arrival) fail() {
 	sys.ResetOnClose(a.client)
 	syscall.Close(a.client)
 	if a.inner >= 0 {
-		syscall.Close(a.inner)
+		a.port.loop.CloseOnly(a.inner)
 	}
 }

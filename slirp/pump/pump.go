@@ -40,8 +40,8 @@ type Env struct {
 	Spread func() *reactor.Loop
 }
 
-// Join takes over two connected non-blocking sockets and moves bytes between them until both ways have ended. Must be
-// called in the loop.
+// Join takes over two connected non-blocking sockets and moves bytes between them until both ways have ended. One that
+// the loop watches already as a reactor.Connection is taken over as it is. Must be called in the loop.
 func (e *Env) Join(l *reactor.Loop, a, b int) {
 	p := &Pair{env: e, fd: [2]int{a, b}}
 	for i := range p.way {
@@ -52,9 +52,11 @@ func (e *Env) Join(l *reactor.Loop, a, b int) {
 
 func (p *Pair) enter(l *reactor.Loop) {
 	p.loop, p.queued = l, false
-	const events = 0x1 | 0x4 | 0x2000 // EPOLLIN, EPOLLOUT, EPOLLRDHUP
 	for i, fd := range p.fd {
-		if err := l.Add(fd, events, side{p, i}); err != nil {
+		if l.HandOver(fd, side{p, i}) {
+			continue
+		}
+		if err := l.Add(fd, reactor.Connection, side{p, i}); err != nil {
 			p.abort()
 			return
 		}
@@ -137,6 +139,9 @@ func (p *Pair) carry(i int) (moved int, err error) {
 		}
 		if w.ended {
 			w.shut = true
+			if p.way[1-i].shut {
+				return moved, nil // both have ended: close says so
+			}
 			return moved, syscall.Shutdown(p.fd[1-i], syscall.SHUT_WR)
 		}
 		if !w.readable || !w.writable {
@@ -258,6 +263,6 @@ func (p *Pair) end() {
 			w.pipe.close() // it may hold bytes
 			w.pipe = nil
 		}
-		p.loop.RemoveAndClose(p.fd[i])
+		p.loop.CloseOnly(p.fd[i])
 	}
 }

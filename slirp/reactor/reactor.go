@@ -68,12 +68,42 @@ func (l *Loop) Add(fd int, events uint32, h Handler) error {
 	return nil
 }
 
+// HandOver gives fd, if it is watched here, to another handler without asking the kernel, and tells whether it was. What
+// it was added for stays. Edges that the former handler has seen do not come again.
+func (l *Loop) HandOver(fd int, h Handler) bool {
+	r, ok := l.files[int32(fd)]
+	if ok {
+		l.files[int32(fd)] = registered{r.generation, h}
+	}
+	return ok
+}
+
+// Connection is what Add is given for a connected or connecting stream socket.
+const Connection = sys.EpollIn | sys.EpollOut | sys.EpollRdHup
+
+// Connected reads from the events of a connecting socket how that ended: done is false while it has not.
+func Connected(fd int, events uint32) (done bool, err error) {
+	if events&(sys.EpollErr|sys.EpollHup) != 0 {
+		if err := sys.SocketError(fd); err != nil {
+			return true, err
+		}
+	}
+	return events&sys.EpollOut != 0, nil
+}
+
 // Remove stops watching fd; no event of it is delivered any more.
 func (l *Loop) Remove(fd int) {
 	if _, ok := l.files[int32(fd)]; ok {
 		delete(l.files, int32(fd))
 		syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck // a closed descriptor has left the set already
 	}
+}
+
+// CloseOnly stops watching fd and closes it. There must be no duplicate of it, in no process: the kernel's set forgets a file
+// with its last descriptor. RemoveAndClose is for those that holders keep.
+func (l *Loop) CloseOnly(fd int) {
+	delete(l.files, int32(fd))
+	syscall.Close(fd)
 }
 
 // RemoveAndClose stops watching fd and closes it.
@@ -130,7 +160,10 @@ func (l *Loop) Run() error {
 	defer syscall.Close(l.epoll)
 	defer syscall.Close(l.wake)
 	for !l.isClosed() {
-		n, err := syscall.EpollWait(l.epoll, events, l.timers.wait(time.Now()))
+		n, err := sys.EpollNow(l.epoll, events)
+		if n == 0 {
+			n, err = syscall.EpollWait(l.epoll, events, l.timers.wait(time.Now()))
+		}
 		if err != nil && err != syscall.EINTR {
 			return fmt.Errorf("waiting for events: %w", err)
 		}

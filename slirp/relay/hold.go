@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/moss-sandbox/moss/slirp/reactor"
 	"github.com/moss-sandbox/moss/userns/sys"
 )
 
@@ -60,7 +61,7 @@ func (f *flight) dial() error {
 		syscall.Close(fd)
 		return err
 	}
-	if err := r.loop.Add(fd, sys.EpollOut, f); err != nil {
+	if err := r.loop.Add(fd, reactor.Connection, f); err != nil {
 		syscall.Close(fd)
 		return err
 	}
@@ -82,26 +83,22 @@ func outerSocket(a netip.Addr) (int, error) {
 }
 
 // Ready is told that the destination has answered.
-func (f *flight) Ready(uint32) {
+func (f *flight) Ready(events uint32) {
 	if f.connected {
-		return
+		return // what has come is read when the two are joined
 	}
-	err := sys.SocketError(f.fd)
-	if err == nil {
-		if _, perr := sys.Peername(f.fd); perr != nil {
-			return // not yet
-		}
-	}
-	f.relay.loop.Remove(f.fd)
+	done, err := reactor.Connected(f.fd, events)
 	switch {
+	case !done:
 	case err != nil:
 		f.relay.forget(f)
-		syscall.Close(f.fd)
+		f.relay.loop.CloseOnly(f.fd)
 		f.refuse(err)
 	case f.accepted >= 0:
 		f.join(f.accepted)
 	case f.relay.deliver != nil:
 		f.relay.forget(f)
+		f.relay.loop.Remove(f.fd)
 		f.relay.deliver(f.src, f.dst, f.fd)
 	default:
 		f.connected, f.since = true, time.Now()
@@ -159,7 +156,6 @@ func (r *Relay) accepted(fd int, src netip.AddrPort) {
 		syscall.Close(fd)
 		return
 	}
-	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // it only costs time
 	f := r.flights[flow{src, dst}]
 	switch {
 	case f == nil:
@@ -205,7 +201,7 @@ func (r *Relay) endOldFlights() {
 		case !f.connected:
 		case time.Since(f.since) >= flightLife:
 			r.forget(f)
-			syscall.Close(f.fd)
+			r.loop.CloseOnly(f.fd)
 		default:
 			waiting = true
 		}

@@ -258,3 +258,12 @@ func SharedMemory(name string, size int) (int, error) {
 	}
 	return fd, nil
 }
+
+// EpollNow returns the events that are there, without waiting and without telling the Go scheduler (epoll_pwait(2)).
+func EpollNow(epoll int, events []syscall.EpollEvent) (int, error) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), nil
+}

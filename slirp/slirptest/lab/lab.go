@@ -1,4 +1,3 @@
-// Package lab runs a switch with one network for tests, in a process of its own, inside the world of package slirptest.
 package lab
 
 import (
