@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -62,7 +61,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	z := &Reader{Format: Detect(head), in: in, close: func() {}}
 	switch z.Format {
 	case Gzip:
-		zr, err := gzip.NewReader(b)
+		zr, err := newGunzip(b)
 		if err != nil {
 			return nil, fmt.Errorf("inflating layer: %w", err)
 		}
