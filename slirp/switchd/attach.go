@@ -288,6 +288,7 @@ func (s *service) rehold(box *container, files []named) error {
 	}
 	release(box.held)
 	box.held = held
+	s.watchContainer(box)
 	return nil
 }
 

@@ -1,15 +1,22 @@
 package switchd_test
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/moss-sandbox/moss/slirp/slirptest"
 	"github.com/moss-sandbox/moss/slirp/slirptest/lab"
 	"github.com/moss-sandbox/moss/slirp/switchd"
+	"github.com/moss-sandbox/moss/userns"
 )
 
 // probe makes a new connection again and again and remembers what failed and the longest gap.
@@ -160,5 +167,85 @@ func newStream(t *testing.T, from, to *slirptest.Box) func() error {
 		}
 		_, err := c.Read(b)
 		return err
+	}
+}
+
+// TestKillHolders kills every holder, then the switch: the switch has replaced them, so its successor loses nothing.
+func TestKillHolders(t *testing.T) {
+	l := lab.New(t, switchd.Config{})
+	b := slirptest.NewBox(t)
+	e := l.Attach(t, b, "web", "18080:80")
+	greeter(t, b, 80, "hi")
+	before := holders(t, l)
+	for _, pid := range before {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for end := time.Now().Add(3 * time.Second); len(holders(t, l)) < len(before); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d holders before, %d after", len(before), len(holders(t, l)))
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // the state is written
+	l.Switch.Process.Kill()
+	l.Switch.Wait()
+	l.Start(t)
+	c := l.Client(t)
+	defer c.Close()
+	if list, err := c.List(); err != nil || len(list) != 1 || list[0].ID != e.ID {
+		t.Errorf("endpoints: %v, %v", list, err)
+	}
+	wantGreeting(t, "127.0.0.1:18080", "hi")
+	b.Do(t, func() error { return dial(slirptest.WorldAddr + ":7") })
+}
+
+// holders are the live holders among the switch's children.
+func holders(t *testing.T, l *lab.Lab) (pids []int) {
+	t.Helper()
+	pid := strconv.Itoa(l.Switch.Process.Pid)
+	tasks, err := filepath.Glob("/proc/" + pid + "/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range tasks {
+		text, _ := os.ReadFile(f)
+		for _, child := range strings.Fields(string(text)) {
+			n, _ := strconv.Atoi(child)
+			if p, err := userns.ReadStat(n); err == nil && p.State != 'Z' {
+				pids = append(pids, n)
+			}
+		}
+	}
+	return pids
+}
+
+// TestKeep has the switch started again by whoever keeps it.
+func TestKeep(t *testing.T) {
+	l := lab.New(t, switchd.Config{})
+	b := slirptest.NewBox(t)
+	l.Attach(t, b, "web", "18080:80")
+	greeter(t, b, 80, "hi")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	again := make(chan bool, 9)
+	done := make(chan error, 1)
+	go func() {
+		done <- switchd.Keep(ctx, l.Config.Dir, func() error { again <- true; l.Start(t); return nil })
+	}()
+	for range 2 {
+		time.Sleep(100 * time.Millisecond) // it has connected
+		old := l.Switch
+		old.Process.Kill()
+		old.Wait()
+		select {
+		case <-again:
+		case <-time.After(3 * time.Second):
+			t.Fatal("the switch is not started again")
+		}
+		l.Client(t).Close()
+		wantGreeting(t, "127.0.0.1:18080", "hi")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

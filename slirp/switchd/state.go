@@ -165,6 +165,7 @@ func (s *service) adoptContainer(c savedContainer) error {
 		return err
 	}
 	s.watch(box)
+	s.watchContainer(box)
 	return nil
 }
 

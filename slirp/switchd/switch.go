@@ -111,6 +111,7 @@ func (s *service) serve(gw *gateway.Gateway, held []holder) (*network, error) {
 		return nil, err
 	}
 	s.networks[n.value.ID] = n
+	s.watchNetwork(n)
 	s.spreadPolicies()
 	return n, nil
 }
