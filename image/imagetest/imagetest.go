@@ -25,12 +25,8 @@ func Main(run func() int) int {
 
 // Run runs this test binary once more, as uid 0 of a user and mount namespace of the own id alone.
 func Run() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	cmd := inside(os.Args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}}
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "no user namespace here:", err)
 		if os.Getenv("MOSS_TEST_MUST_RUN") == "1" {
@@ -42,4 +38,18 @@ func Run() int {
 		return 1
 	}
 	return 0
+}
+
+// Again runs one test of this binary inside, as Run does, and returns its output.
+func Again(test string) ([]byte, error) {
+	return inside("-test.run", "^"+test+"$", "-test.v").CombinedOutput()
+}
+
+func inside(args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}}
+	return cmd
 }

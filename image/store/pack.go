@@ -38,7 +38,7 @@ func (ss *Session) Pack(ctx context.Context, p Packer, tree string, o PackOption
 	defer w.Abort()
 	stats, err := packInto(ctx, w, p, tree, o)
 	if err != nil || stats.Entries == 0 {
-		return image.Layer{}, stats, err
+		return image.Layer{}, stats, ss.s.full(err)
 	}
 	d, err := w.Commit(stats.DiffID)
 	if err != nil {

@@ -23,6 +23,11 @@ type NewImage struct {
 // configuration must agree (image.ErrConfig). When it returns, all of it survives a power failure. A name that pointed
 // elsewhere points here afterwards.
 func (ss *Session) PutImage(ctx context.Context, n NewImage) (*Image, error) {
+	m, err := ss.putImage(ctx, n)
+	return m, ss.s.full(err)
+}
+
+func (ss *Session) putImage(ctx context.Context, n NewImage) (*Image, error) {
 	m, r, err := ss.newRecord(n)
 	if err != nil {
 		return nil, err

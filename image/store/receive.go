@@ -24,9 +24,13 @@ type Fetch struct {
 }
 
 // Receive brings one layer: downloads, hashes, stores and unpacks it in one pass, and shows blob and tree only when both
-// digests are right (else *MismatchError, ErrMismatch). Two receivers of one blob, in any processes, share a download. Call
+// digests are right (else *MismatchError, ErrMismatch); a full disk is a *FullError. Two receivers of one blob, in any processes, share a download. Call
 // it for several layers at once; memory is some megabytes each.
 func (ss *Session) Receive(ctx context.Context, f Fetch) error {
+	return ss.s.full(ss.receive(ctx, f))
+}
+
+func (ss *Session) receive(ctx context.Context, f Fetch) error {
 	if !validMapKey(f.MapKey) {
 		return fmt.Errorf("internal error: map key %q", f.MapKey)
 	}
