@@ -2,10 +2,31 @@
 
 package cli
 
+import "strings"
+
 // full are the commands that only the full program has.
 func full() []Command {
-	return []Command{
+	all := []Command{
 		inspectCommand, inspectContainerCommand, inspectImageCommand, pullCommand, pushCommand, imagesCommand, rmiCommand, tagCommand,
-		historyCommand, loginCommand, logoutCommand,
+		historyCommand, loginCommand, logoutCommand, infoCommand, completionCommand, completeCommand, aliasCommand, helpCommand,
 	}
+	return withNouns(all)
+}
+
+// withNouns adds the nouns that some command of the program begins with.
+func withNouns(all []Command) []Command {
+	used := map[string]bool{}
+	for _, c := range append(fast(), all...) {
+		for _, name := range append([]string{c.Name}, c.Aliases...) {
+			if noun, _, has := strings.Cut(name, " "); has {
+				used[noun] = true
+			}
+		}
+	}
+	for _, n := range nouns() {
+		if used[n.Name] {
+			all = append(all, n)
+		}
+	}
+	return all
 }

@@ -144,6 +144,9 @@ func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if o.Host.Network == "" && sp.Host.Network == string(spec.None) && !e.Config.Quiet {
+		warnings = append(warnings, "this container has no network; --network host gives it this machine's")
+	}
 	sp.Mounts, err = e.mounts(o, b)
 	return sp, warnings, err
 }
@@ -348,11 +351,11 @@ func capabilities(o *Create) (uint64, error) {
 		return allCaps, nil
 	}
 	set := seccomp.DefaultCaps
-	drop, err := capSet(o.CapDrop)
+	drop, err := capSet("CapDrop", o.CapDrop)
 	if err != nil {
 		return 0, err
 	}
-	add, err := capSet(o.CapAdd)
+	add, err := capSet("CapAdd", o.CapAdd)
 	if err != nil {
 		return 0, err
 	}
@@ -365,7 +368,7 @@ func capabilities(o *Create) (uint64, error) {
 	return set&^drop | add, nil
 }
 
-func capSet(names []string) (set uint64, err error) {
+func capSet(option string, names []string) (set uint64, err error) {
 	for _, n := range names {
 		name := strings.TrimPrefix(strings.ToUpper(n), "CAP_")
 		if name == "ALL" {
@@ -373,7 +376,7 @@ func capSet(names []string) (set uint64, err error) {
 		}
 		i := slices.Index(capabilityNames, name)
 		if i < 0 {
-			return 0, fmt.Errorf("invalid CapAdd: unknown capability: %q", "CAP_"+name)
+			return 0, fmt.Errorf("invalid %s: unknown capability: %q", option, "CAP_"+name)
 		}
 		set |= 1 << i
 	}

@@ -63,6 +63,11 @@ func forbidden(target string) bool {
 			return true
 		}
 	}
+	for _, own := range []string{"/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/ptmx", "/dev/pts", "/dev/console"} {
+		if target == own || strings.HasPrefix(target, own+"/") { // links and nodes that the container makes itself
+			return true
+		}
+	}
 	return strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")
 }
 

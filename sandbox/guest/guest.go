@@ -53,12 +53,36 @@ func (w *writer) guest() {
 	p.become(w.List)
 }
 
-// closeMakers closes what is the maker's alone, above all descriptors of the machine's directories: a working directory such
-// as /proc/self/fd/10/../.. would lead through them (CVE-2024-21626).
+// closeMakers closes everything that the guest does not need itself, above all descriptors of the machine's directories: a
+// working directory such as /proc/self/fd/10/../.. would lead through them (CVE-2024-21626). What the maker opened lies in
+// any free number, so it is the kept ones that are named.
 func (w *writer) closeMakers() {
-	for _, r := range [][2]uintptr{{fdNS, fdAlive}, {fdMapW, fdExecR}, {fdHoldIn, fdHoldE}, {fdTTYIn, fdTTYIn}, {fdCgroup, 1<<32 - 1}} {
-		w.Call("closing the maker's descriptors", sys.SYS_CLOSE_RANGE, r[0], r[1], 0)
+	next := uintptr(fdNS)
+	for _, keep := range w.guestFiles() {
+		if keep > next {
+			w.Call("closing the maker's descriptors", sys.SYS_CLOSE_RANGE, next, keep-1, 0)
+		}
+		next = keep + 1
 	}
+	w.Call("closing the maker's descriptors", sys.SYS_CLOSE_RANGE, next, 1<<32-1, 0)
+}
+
+// guestFiles are the descriptors that the guest goes on with, in ascending order.
+func (w *writer) guestFiles() []uintptr {
+	keep := []uintptr{fdReport, fdMapR, fdExecW}
+	p := &w.s.Process
+	if p.Stdin && !p.TTY {
+		keep = append(keep, fdStdin)
+	}
+	if p.TTY {
+		keep = append(keep, fdTTY, fdTTYOut)
+	} else {
+		keep = append(keep, fdStdout, fdStderr)
+	}
+	if w.b.Wait {
+		keep = append(keep, fdGo)
+	}
+	return keep
 }
 
 // underDev tells whether a mount lies in /dev, which the guest makes itself: it is mounted after that.

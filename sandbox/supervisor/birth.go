@@ -38,10 +38,12 @@ type Guest struct {
 func (e *Env) Birth(ctx context.Context, c *sandbox.Snapshot, served *os.File, size [4]uint16) (*Guest, error) {
 	b := &birth{env: e, c: c, files: guest.NoFiles()}
 	g := &Guest{env: e, snap: c, served: served, born: true, log: newLog(c)}
+	before := c.State
 	err := b.run(ctx, g, size)
 	b.closeAll()
 	if err != nil {
 		g.closeFiles()
+		c.State = before // it has never run
 		return nil, err
 	}
 	return g, nil
