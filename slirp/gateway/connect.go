@@ -103,8 +103,8 @@ func containerSysctls() {
 	}
 }
 
-// mappedGroups returns the groups of this user namespace whose host ids are the lowest and the highest: the kernel
-// compares host ids.
+// mappedGroups returns the widest range of groups that ping_group_range takes: it must rise in the numbers of this user
+// namespace and in the host's, which are those that the kernel compares.
 func mappedGroups() (low, high uint64, ok bool) {
 	text, err := os.ReadFile("/proc/self/gid_map")
 	if err != nil {
@@ -114,13 +114,14 @@ func mappedGroups() (low, high uint64, ok bool) {
 }
 
 func groupRange(gidMap string) (low, high uint64, ok bool) {
-	var lowHost, highHost uint64
+	var lowHost, highHost, widest, largest uint64
+	var size uint64
 	for line := range strings.Lines(gidMap) {
-		var v [3]uint64
 		f := strings.Fields(line)
 		if len(f) != 3 {
 			continue
 		}
+		var v [3]uint64
 		for i := range v {
 			v[i], _ = strconv.ParseUint(f[i], 10, 32)
 		}
@@ -130,7 +131,13 @@ func groupRange(gidMap string) (low, high uint64, ok bool) {
 		if end := v[1] + v[2] - 1; !ok || end > highHost {
 			high, highHost = v[0]+v[2]-1, end
 		}
+		if v[2] > size {
+			widest, largest, size = v[0], v[0]+v[2]-1, v[2]
+		}
 		ok = true
+	}
+	if low > high { // the own id lies above the subordinate ones: those alone
+		return widest, largest, ok
 	}
 	return low, high, ok
 }
