@@ -23,7 +23,6 @@ import (
 // It is a file of lines below the build cache, one file a context; losing it costs time only.
 type StatCache struct {
 	file  string
-	began time.Time
 	mu    sync.Mutex
 	old   map[string]entry
 	used  map[string]entry
@@ -39,14 +38,14 @@ var _ tree.Digests = (*StatCache)(nil)
 
 const statHeader = "moss stat cache 1"
 
-// racy is how old a file's change time must be before its digest is remembered: a change in the same tick of the kernel's
-// clock would not show.
-const racy = 100 * time.Millisecond
+// racy is how old a file's change time must be when its digest is remembered, after it was read and found unchanged: a
+// later change within the same tick of the kernel's clock (4 ms, 10 at most) would not show.
+const racy = 20 * time.Millisecond
 
 // OpenStatCache reads the cache of a context below dir. What cannot be read counts as empty.
 func OpenStatCache(dir, contextPath string) *StatCache {
 	sum := sha256.Sum256([]byte(contextPath))
-	c := &StatCache{file: filepath.Join(dir, hex.EncodeToString(sum[:16])), began: time.Now(), old: map[string]entry{}, used: map[string]entry{}}
+	c := &StatCache{file: filepath.Join(dir, hex.EncodeToString(sum[:16])), old: map[string]entry{}, used: map[string]entry{}}
 	b, err := os.ReadFile(c.file)
 	if err != nil {
 		return c
@@ -81,7 +80,7 @@ func (c *StatCache) Get(path string, st *sys.Stat) (string, bool) {
 
 // Put implements tree.Digests.
 func (c *StatCache) Put(path string, st *sys.Stat, digest string) {
-	if strings.ContainsAny(path, "\n\t") || c.began.Sub(time.Unix(st.Ctim.Sec, st.Ctim.Nsec)) < racy {
+	if strings.ContainsAny(path, "\n\t") || time.Since(time.Unix(st.Ctim.Sec, st.Ctim.Nsec)) < racy {
 		return
 	}
 	c.mu.Lock()
