@@ -2,16 +2,26 @@ package userns
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 )
 
-func TestKeeperHoldsTheMap(t *testing.T) {
+// runDir is a directory for a keeper. Root's keeper is another user, who must get there.
+func runDir(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
+	return dir
+}
+
+func TestKeeperHoldsTheMap(t *testing.T) {
+	dir := runDir(t)
 	n, err := Ensure(dir, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +51,7 @@ func TestKeeperHoldsTheMap(t *testing.T) {
 }
 
 func TestKeeperIsRevivedInItsNamespace(t *testing.T) {
-	dir := t.TempDir()
+	dir := runDir(t)
 	n, err := Ensure(dir, nil)
 	if err != nil {
 		t.Fatal(err)
