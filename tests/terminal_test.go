@@ -8,12 +8,15 @@ import (
 	"github.com/moss-sandbox/moss/tests/harness"
 )
 
+// prompt is busybox's: it asks the terminal where the cursor is.
+const prompt = `# (\x1b\[6n)?$`
+
 func TestTerminalShell(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		for _, tool := range []string{"moss", "docker"} {
 			t.Run(tool, func(t *testing.T) {
 				term := l.Terminal(tool, "run", "-it", "--rm", "--name", "sh", "--network", "none", "./root", "sh")
-				term.Expect(`# $`)
+				term.Expect(prompt)
 				term.Type("tty; stty size\r")
 				term.Expect(`/dev/pts/0\s+24 80`)
 				term.Resize(50, 132)
@@ -38,16 +41,16 @@ func TestTerminalShell(t *testing.T) {
 func TestTerminalDetachAndAttachByExec(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		term := l.Terminal("moss", "run", "-it", "--name", "keep", "--network", "none", "./root", "sh")
-		term.Expect(`# $`)
+		term.Expect(prompt)
 		term.Type("X=stays\r")
-		term.Expect(`# $`)
+		term.Expect(prompt)
 		term.Type("\x10\x11") // Ctrl-P Ctrl-Q
 		if code := term.Wait(); code != 0 {
 			t.Errorf("code %d after detaching", code)
 		}
 		l.Moss("ps", "--format", "{{.Names}}").Want(t, harness.Result{Stdout: "keep\n"})
 		in := l.Terminal("moss", "exec", "-it", "keep", "sh")
-		in.Expect(`# $`)
+		in.Expect(prompt)
 		in.Type("tty; exit 6\r")
 		in.Expect(`/dev/pts/\d`)
 		if code := in.Wait(); code != 6 {
