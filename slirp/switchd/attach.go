@@ -54,6 +54,10 @@ func (s *service) attach(value slirp.Network, c slirp.EndpointConfig, netns, pid
 		if rules != nil {
 			s.drop(n)
 		}
+		if errors.Is(err, syscall.EPERM) && len(s.containers) == 0 { // the container's namespace is no child of ours: the user has a new one
+			s.end()
+			return nil, ErrGone
+		}
 		s.reap()
 		return nil, err
 	}

@@ -69,8 +69,10 @@ var ErrRunning = errors.New("another switch is running")
 // hand over; what is attached stays for a successor in the latter two cases. ErrRunning when there is one already.
 //
 // It must run in the user's user namespace with all capabilities, in the host's network, mount and pid namespaces. files
-// are not used and are left open.
-func Main(ctx context.Context, cfg Config, _ []*os.File) error {
+// are not used but stay open until the end: one of them is to be the lock by which the namespace's keeper knows its users
+// (userns.Namespace.Use), since what is attached can only be served from the same namespace.
+func Main(ctx context.Context, cfg Config, files []*os.File) error {
+	defer runtime.KeepAlive(files)
 	if cfg.ResolvConf == "" {
 		cfg.ResolvConf = "/etc/resolv.conf"
 	}
