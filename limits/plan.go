@@ -1,5 +1,10 @@
 package limits
 
+import (
+	"encoding/binary"
+	"slices"
+)
+
 // Mechanism is what carries a limit; inspect shows it as .Moss.Enforced.NAME.
 type Mechanism string
 
@@ -77,6 +82,19 @@ func (p Plan) Keeping(old Plan) Plan {
 		p.Upper = old.Upper
 	}
 	return p
+}
+
+// Mask is Affinity in the form that sched_setaffinity(2) takes, nil when nothing is to be set.
+func (p Plan) Mask() []byte {
+	if len(p.Affinity) == 0 {
+		return nil
+	}
+	const word = 8 // bytes of the kernel's unsigned long
+	mask := make([]byte, (slices.Max(p.Affinity)/64+1)*word)
+	for _, cpu := range p.Affinity {
+		binary.NativeEndian.PutUint64(mask[cpu/64*word:], binary.NativeEndian.Uint64(mask[cpu/64*word:])|1<<(cpu%64))
+	}
+	return mask
 }
 
 type planner struct {

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -127,6 +128,16 @@ func TestDecideDetails(t *testing.T) {
 		if p := Decide(c.facts, c.limits); !c.check(p) {
 			t.Errorf("%s: %+v", c.name, p)
 		}
+	}
+}
+
+func TestMask(t *testing.T) {
+	if mask := (Plan{}).Mask(); mask != nil {
+		t.Error(mask)
+	}
+	mask := Plan{Affinity: []int{1, 65}}.Mask()
+	if len(mask) != 16 || binary.NativeEndian.Uint64(mask) != 2 || binary.NativeEndian.Uint64(mask[8:]) != 2 {
+		t.Error(mask)
 	}
 }
 

@@ -33,14 +33,14 @@ func (t Tree) Create(id string, values []limits.Value) (Group, error) {
 		if populated, perr := g.Populated(); perr != nil || populated {
 			return Group{}, errors.Join(err, perr)
 		}
-		g.removeTree()
+		_ = g.removeTree()
 		err = g.make()
 	}
 	if err == nil {
 		err = g.fill(t, values)
 	}
 	if err != nil {
-		g.removeTree()
+		_ = g.removeTree()
 		return Group{}, fmt.Errorf("making cgroup of %q: %w", id, err)
 	}
 	return g, nil
@@ -71,7 +71,7 @@ func (g Group) hand(owner Owner) error {
 	if owner == (Owner{}) {
 		return nil
 	}
-	for _, dir := range []string{g.Dir, g.holder(), g.Container()} {
+	for _, dir := range []string{filepath.Dir(g.Dir), g.Dir, g.holder(), g.Container()} { // the common ancestor too
 		if err := os.Chown(filepath.Join(dir, "cgroup.procs"), owner.UID, owner.GID); err != nil {
 			return err
 		}

@@ -43,7 +43,7 @@ func (g Group) Kill() error {
 			return err
 		}
 		for _, pid := range pids {
-			syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
+			_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
 		}
 	}
 	return fmt.Errorf("killing all in %q: new processes appear as fast", g.Container())

@@ -132,7 +132,7 @@ func write(dir, file, text string) error {
 		return err
 	}
 	if _, err := f.WriteString(text); err != nil {
-		f.Close()
+		_ = f.Close()
 		return fmt.Errorf("writing %q: %w", text, err)
 	}
 	return f.Close()

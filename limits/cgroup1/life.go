@@ -52,7 +52,7 @@ func (g Group) Kill() error {
 	for range 100 {
 		pids := g.procs()
 		for _, pid := range pids {
-			syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
+			_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
 		}
 		if err := g.Thaw(); err != nil && !errors.Is(err, ErrNoFreezer) && !errors.Is(err, fs.ErrNotExist) {
 			return err // a frozen process does not die

@@ -89,7 +89,7 @@ func (t Tree) Create(id string, values []limits.Value) (Group, error) {
 		err = g.Update(values)
 	}
 	if err != nil {
-		g.removeDirs()
+		_ = g.removeDirs()
 		return Group{}, fmt.Errorf("making cgroups of %q: %w", id, err)
 	}
 	return g, nil
@@ -152,7 +152,7 @@ func (g Group) Joins() ([]*os.File, error) {
 		f, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY, 0)
 		if err != nil {
 			for _, f := range files {
-				f.Close()
+				_ = f.Close()
 			}
 			return nil, err
 		}
@@ -172,7 +172,7 @@ func write(dir, file, text string) error {
 		return err
 	}
 	if _, err := f.WriteString(text); err != nil {
-		f.Close()
+		_ = f.Close()
 		return fmt.Errorf("writing %q: %w", text, err)
 	}
 	return f.Close()

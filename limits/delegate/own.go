@@ -33,7 +33,7 @@ func enterOwn(o Options) (cgroup.Tree, error) {
 		return cgroup.Tree{}, err
 	}
 	if err := empty(tree); err != nil {
-		os.Remove(filepath.Join(tree.Dir, tree.Supervisor())) // only when nobody is in it
+		_ = os.Remove(filepath.Join(tree.Dir, tree.Supervisor())) // only when nobody is in it
 		return cgroup.Tree{}, err
 	}
 	return tree, tree.Delegate()

@@ -104,7 +104,7 @@ func inner(hostPid int) (*os.File, error) {
 	}
 	proc := os.NewFile(uintptr(fd), base+"/root/proc")
 	if err := sameNamespace(fd, namespaceOf(hostPid)); err != nil {
-		proc.Close()
+		_ = proc.Close()
 		return nil, err
 	}
 	return proc, nil

@@ -53,7 +53,7 @@ func (s *Set) Stop() []Handle {
 				continue
 			}
 			if h.Signal(syscall.SIGSTOP) != nil {
-				h.Close()
+				_ = h.Close()
 				continue
 			}
 			held = append(held, h)
@@ -68,15 +68,15 @@ func (s *Set) Stop() []Handle {
 // Continue lets those go on that Stop has stopped, children first: a child runs again before its parent can look at it.
 func Continue(held []Handle) {
 	for _, h := range slices.Backward(held) {
-		h.Signal(syscall.SIGCONT)
-		h.Close()
+		_ = h.Signal(syscall.SIGCONT) // ended meanwhile
+		_ = h.Close()
 	}
 }
 
 // Forget gives up the handles and leaves their processes stopped.
 func Forget(held []Handle) {
 	for _, h := range held {
-		h.Close()
+		_ = h.Close()
 	}
 }
 

@@ -60,7 +60,7 @@ func Dial(ctx context.Context, path string) (*Bus, error) {
 	b := &Bus{socket: os.NewFile(uintptr(fd), path)}
 	b.r = bufio.NewReader(b.socket)
 	if err := b.start(ctx); err != nil {
-		b.Close()
+		_ = b.Close()
 		return nil, fmt.Errorf("connecting to bus %q: %w", path, err)
 	}
 	return b, nil
@@ -80,7 +80,7 @@ func connect(path string) (int, error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if err != nil {
-		syscall.Close(fd)
+		_ = syscall.Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -120,7 +120,7 @@ func (b *Bus) deadline(ctx context.Context) {
 	if !ok {
 		end = time.Now().Add(patience)
 	}
-	b.socket.SetDeadline(end) // of a socket: cannot fail
+	_ = b.socket.SetDeadline(end) // of a socket: cannot fail
 }
 
 // call sends and waits for the reply.

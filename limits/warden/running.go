@@ -23,7 +23,7 @@ func (w *Warden) Born(hostPid int) error {
 	w.stop = cancel
 	err := w.watch(ctx)
 	if plan := w.state.Plan; err == nil && plan.Autogroup && plan.Nice > 0 {
-		procs.SetAutogroup(hostPid, ownNice()+plan.Nice) // a refusal leaves the plain nice value, which is what Weak promises
+		_ = procs.SetAutogroup(hostPid, ownNice()+plan.Nice) // a refusal leaves the plain nice value, which is what Weak promises
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

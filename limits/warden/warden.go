@@ -180,7 +180,7 @@ func (w *Warden) Leaves() (holder, container int, err error) {
 	}
 	container, err = group.LeafFD()
 	if err != nil {
-		syscall.Close(holder)
+		_ = syscall.Close(holder)
 		return -1, -1, err
 	}
 	return holder, container, nil
