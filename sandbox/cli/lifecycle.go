@@ -146,3 +146,34 @@ var waitCommand = Command{
 		}
 	},
 }
+
+var restartCommand = Command{
+	Name: "restart", Aliases: []string{"container restart"}, Args: "[OPTIONS] CONTAINER [CONTAINER...]", Short: "Restart one or more containers", Min: 1, Max: -1,
+	Setup: func(fs *pflag.FlagSet) Runner {
+		timeout := fs.IntP("timeout", "t", 0, "Seconds to wait before killing the container")
+		fs.IntVar(timeout, "time", 0, "")
+		_ = fs.MarkHidden("time")
+		sig := fs.StringP("signal", "s", "", "Signal to send to the container")
+		return func(ctx context.Context, app *App, args []string) error {
+			asked := timeout
+			if !fs.Changed("timeout") && !fs.Changed("time") {
+				asked = nil
+			}
+			n, err := optionalSignal(*sig)
+			if err != nil {
+				return err
+			}
+			e, err := app.Engine()
+			if err != nil {
+				return err
+			}
+			return app.each(args, func(name string) error {
+				if _, err := e.Stop(ctx, name, n, asked); err != nil {
+					return err
+				}
+				_, _, err := e.Start(ctx, name)
+				return err
+			})
+		}
+	},
+}

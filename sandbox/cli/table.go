@@ -3,7 +3,7 @@ package cli
 // fast are the commands of the small program.
 func fast() []Command {
 	return []Command{
-		runCommand, createCommand, execCommand, psCommand, logsCommand, startCommand, stopCommand, killCommand, rmCommand, waitCommand,
+		runCommand, createCommand, execCommand, psCommand, logsCommand, startCommand, stopCommand, restartCommand, killCommand, rmCommand, waitCommand,
 		attachCommand, versionCommand,
 	}
 }

@@ -58,7 +58,11 @@ func (e *Engine) base(ctx context.Context, o *Create) (*base, error) {
 	if len(lower) == 0 {
 		lower = []string{e.emptyLayer()}
 	}
-	b := &base{id: string(img.ID), config: &img.Config.Config, kind: e.storage()}
+	kind, err := e.storage()
+	if err != nil {
+		return nil, err
+	}
+	b := &base{id: string(img.ID), config: &img.Config.Config, kind: kind}
 	b.trees = []spec.Tree{{Target: "/", Lower: lower, Upper: "upper", Work: "work"}}
 	return b, nil
 }
@@ -95,17 +99,6 @@ func (e *Engine) emptyLayer() string {
 	return dir
 }
 
-// storage is the kind of root that this host can do, or that was asked for.
-func (e *Engine) storage() spec.Kind {
-	switch e.Config.Storage {
-	case "copy":
-		return spec.Copy
-	case "fuse-overlayfs":
-		return spec.Fuse
-	}
-	return spec.Overlay
-}
-
 // directory makes an image of a directory of this machine.
 func (e *Engine) directory(ctx context.Context, name string) (*base, error) {
 	dir, err := filepath.Abs(name)
@@ -118,11 +111,15 @@ func (e *Engine) directory(ctx context.Context, name string) (*base, error) {
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return nil, hint("an IMAGE that begins with / or . is a directory of this machine", "image directory %q: not a directory", name)
 	}
-	b := &base{kind: e.storage(), config: &image.Settings{Cmd: []string{"/bin/sh"}}}
 	ns, err := e.Namespace()
 	if err != nil {
 		return nil, err
 	}
+	kind, err := e.storage()
+	if err != nil {
+		return nil, err
+	}
+	b := &base{kind: kind, config: &image.Settings{Cmd: []string{"/bin/sh"}}}
 	src := machine.Source{Dir: dir, DataRoot: e.Dirs.Data, Owner: machine.Owner{UID: e.Dirs.UID, GID: e.Dirs.GID}, Mapped: ns.Map.HasUID}
 	root, err := machine.Prepare(ctx, src)
 	if err != nil {

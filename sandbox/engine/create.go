@@ -35,6 +35,9 @@ func (e *Engine) Create(ctx context.Context, o *Create) (*Created, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.checkRoot(base); err != nil {
+		return nil, err
+	}
 	sp, warnings, err := e.specify(o, base)
 	if err != nil {
 		return nil, err

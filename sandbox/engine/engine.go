@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/moss-sandbox/moss/image/store"
 	"github.com/moss-sandbox/moss/sandbox"
@@ -25,6 +26,7 @@ type Engine struct {
 	mu       sync.Mutex
 	ns       *userns.Namespace
 	images   *store.Store
+	keeping  atomic.Bool // the switch is watched
 }
 
 // Open finds the user's directories. Root is --root, or empty.
@@ -96,7 +98,7 @@ func (e *Engine) Env() (*supervisor.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &supervisor.Env{Dirs: &e.Dirs, Namespace: ns, RemoveTree: e.Worker().RemoveTree}, nil
+	return &supervisor.Env{Dirs: &e.Dirs, Namespace: ns, Network: network{e}, RemoveTree: e.Worker().RemoveTree, FuseOverlay: fusePath}, nil
 }
 
 // A Hint is an error with a remedy.

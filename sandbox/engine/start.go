@@ -109,6 +109,7 @@ func RunSupervisor(ctx context.Context, inv *role.Invocation) error {
 	if err != nil {
 		return err
 	}
+	e.keepSwitch() // of containers whose last server died
 	s := &supervisor.Server{Dirs: &e.Dirs, Root: m.Root, Env: e.Env}
 	return s.Run(ctx, inv.Files[0])
 }

@@ -245,7 +245,9 @@ func (b *birth) follow(ctx context.Context, g *Guest, l *spawn.List) error {
 	told := false
 	err := l.Reports(fdReader(b.report), func(pid uint64) {
 		told = true
-		inner = b.toldPID(ctx, g, int(pid))
+		if inner = b.toldPID(ctx, g, int(pid)); inner != nil {
+			b.kill(g) // it would wait for its network for ever
+		}
 	})
 	if err = errors.Join(err, inner); err != nil {
 		return err
@@ -369,10 +371,7 @@ func checkMaster(fd int) (*os.File, error) {
 
 // undo ends a birth that failed: both processes are killed and awaited, nothing stays.
 func (b *birth) undo(ctx context.Context, g *Guest) {
-	if g.pidfd > 0 {
-		_ = sys.PidfdSignal(g.pidfd, syscall.SIGKILL)
-	}
-	_ = syscall.Kill(g.holder, syscall.SIGKILL)
+	b.kill(g)
 	_, _ = spawn.Wait(g.holder)
 	if b.env.Group != nil {
 		_ = b.env.Group.Release(ctx, b.c)
@@ -380,4 +379,12 @@ func (b *birth) undo(ctx context.Context, g *Guest) {
 	if b.waits() {
 		_ = b.env.Network.Release(ctx, b.c)
 	}
+}
+
+// kill ends both processes; the holder stays a zombie until it is awaited.
+func (b *birth) kill(g *Guest) {
+	if g.pidfd > 0 {
+		_ = sys.PidfdSignal(g.pidfd, syscall.SIGKILL)
+	}
+	_ = syscall.Kill(g.holder, syscall.SIGKILL)
 }

@@ -15,8 +15,8 @@ type Env struct {
 	Group     Group   // nil: no cgroup
 	// RemoveTree removes a directory that may hold files of mapped ids: a worker inside the namespace does it.
 	RemoveTree func(ctx context.Context, dir string) error
-	// FuseOverlay is the path of fuse-overlayfs, if a root needs it.
-	FuseOverlay string
+	// FuseOverlay finds fuse-overlayfs, for a root that needs it; "" where it is not installed.
+	FuseOverlay func() string
 }
 
 // Network connects a container that is about to run.

@@ -26,8 +26,11 @@ func (e *Env) plan(c *sandbox.Snapshot, place Placement) (*guest.Birth, error) {
 	ns := e.Namespace
 	b := &guest.Birth{
 		Spec: c.Spec, Dir: c.Dir, Mnt: e.Dirs.Mnt(), SetGroups: !ns.Map.Single(), RealRoot: ns.RealRoot,
-		FuseOverlay: e.FuseOverlay, Cgroup: place.CgroupFD >= 0, Affinity: place.Affinity, Nice: place.Nice, Present: present,
+		Cgroup: place.CgroupFD >= 0, Affinity: place.Affinity, Nice: place.Nice, Present: present,
 		Wait: e.Network != nil && usesNetwork(c.Spec.Host.Network),
+	}
+	if c.Spec.Root.Kind == spec.Fuse {
+		b.FuseOverlay = e.FuseOverlay()
 	}
 	b.UIDMap, b.GIDMap = ns.Map.Nested()
 	b.LastGID, b.CPUs = ns.Map.LastGID(), possibleCPUs()

@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moss-sandbox/moss/sandbox"
+	"github.com/moss-sandbox/moss/sandbox/supervisor"
+	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/switchd"
+	"github.com/moss-sandbox/moss/userns"
+	"github.com/moss-sandbox/moss/userns/role"
+	"github.com/moss-sandbox/moss/userns/sys"
+)
+
+// switchLinger is how long a switch without containers waits for the next one, as long as a supervisor does.
+const switchLinger = 300 * time.Millisecond
+
+// Networks is the store of the user's networks.
+func (e *Engine) Networks() *slirp.Store {
+	return &slirp.Store{Dir: e.Dirs.Data + "/networks", Account: userns.Here().Machine + " " + strconv.Itoa(e.Dirs.UID)}
+}
+
+// RunSwitch is the switch's role. Its file is the user's namespace's users file, whose lock keeps the namespace to be found
+// as long as this process serves.
+func RunSwitch(ctx context.Context, inv *role.Invocation) error {
+	var cfg switchd.Config
+	if err := inv.Decode(&cfg); err != nil {
+		return err
+	}
+	for _, f := range inv.Files {
+		defer f.Close()
+	}
+	return switchd.Main(ctx, cfg, inv.Files)
+}
+
+// startSwitch starts a switch in the user's namespace; one that is there already makes it end at once.
+func (e *Engine) startSwitch() error {
+	ns, err := e.Namespace()
+	if err != nil {
+		return err
+	}
+	use, err := sys.DupAbove(ns.Use(), 3)
+	if err != nil {
+		return err
+	}
+	users := os.NewFile(uintptr(use), "users")
+	defer users.Close()
+	cmd := role.Command{Name: switchd.RoleName, Body: switchd.Config{Dir: e.Dirs.Run, Linger: switchLinger}, Files: []*os.File{users}, Setsid: true}
+	p, err := cmd.StartInside(ns, role.HostMounts)
+	if err != nil {
+		return err
+	}
+	go p.Wait() //nolint:errcheck // it is only reaped here
+	return nil
+}
+
+// keepSwitch has the switch replaced when it dies, as long as it carries containers and this process lives.
+func (e *Engine) keepSwitch() {
+	if !e.keeping.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		_ = switchd.Keep(context.Background(), e.Dirs.Run, e.startSwitch) // the next command tries again
+		e.keeping.Store(false)
+	}()
+}
+
+// withSwitch asks the user's switch, which is started if it is not there. What f does may be repeated.
+func (e *Engine) withSwitch(f func(*switchd.Client) error) error {
+	return switchd.With(e.Dirs.Run, e.startSwitch, f)
+}
+
+// ifSwitch asks the user's switch if one serves, or has left something to a successor.
+func (e *Engine) ifSwitch(f func(*switchd.Client) error) error {
+	const state = "/switch.json" // documented in package switchd: it is there as long as anything is attached
+	if _, err := os.Lstat(e.Dirs.Run + state); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return e.withSwitch(f)
+}
+
+// network connects containers through the switch.
+type network struct{ e *Engine }
+
+var _ supervisor.Network = network{}
+
+// Attach implements supervisor.Network.
+func (n network) Attach(_ context.Context, c *sandbox.Snapshot, pid int) ([]byte, error) {
+	wishes, err := n.e.wishes(c.Spec)
+	if err != nil {
+		return nil, err
+	}
+	at, err := n.e.attach(c, pid, wishes)
+	if err != nil {
+		_ = n.e.detach(c.ID)
+		return nil, err
+	}
+	n.e.keepSwitch()
+	if err := addHosts(c, at[:1]); err != nil {
+		return nil, err
+	}
+	return json.Marshal(at)
+}
+
+// Release implements supervisor.Network.
+func (n network) Release(_ context.Context, c *sandbox.Snapshot) error { return n.e.detach(c.ID) }
+
+// attach puts a container on networks.
+func (e *Engine) attach(c *sandbox.Snapshot, pid int, wishes []wish) (out []Attachment, err error) {
+	netns, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	defer netns.Close()
+	pidfd, err := sys.PidfdOpen(pid)
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(pidfd)
+	err = e.withSwitch(func(s *switchd.Client) error {
+		out = out[:0]
+		for i := range wishes {
+			w := &wishes[i]
+			ep, err := s.Attach(w.network, w.config, int(netns.Fd()), pidfd)
+			if err != nil {
+				return connectError(w, c, err)
+			}
+			out = append(out, w.attachment(ep))
+		}
+		return nil
+	})
+	return out, err
+}
+
+// connectError is Docker's sentence for a port or an address that cannot be had.
+func connectError(w *wish, c *sandbox.Snapshot, err error) error {
+	var p *slirp.PortError
+	if errors.As(err, &p) {
+		return fmt.Errorf("driver failed programming external connectivity on endpoint %s (%s): %w", c.Spec.Name, c.ID, err)
+	}
+	if errors.Is(err, slirp.ErrAddressUse) {
+		return &sentence{"Address already in use", err}
+	}
+	return err
+}
+
+// sentence is an error in Docker's words for what errors.Is finds behind it.
+type sentence struct {
+	text string
+	err  error
+}
+
+func (s *sentence) Error() string { return s.text }
+func (s *sentence) Unwrap() error { return s.err }
+
+// detach takes a container from all networks.
+func (e *Engine) detach(id string) error {
+	return e.ifSwitch(func(s *switchd.Client) error { return s.Detach(id, "") })
+}
+
+// addHosts adds a container's own addresses to its hosts file, which the birth has written anew.
+func addHosts(c *sandbox.Snapshot, at []Attachment) error {
+	f, err := os.OpenFile(c.Path("etc/hosts"), os.O_WRONLY|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a volume stands in its place
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(hostLines(c.Spec.Host.Hostname, c.Spec.Config.Domainname, at))
+	return errors.Join(err, f.Close())
+}
+
+// hostLines are the lines of /etc/hosts that name the container itself.
+func hostLines(host, domain string, at []Attachment) string {
+	names := host
+	if domain != "" {
+		names = host + "." + domain + " " + host
+	} else if short, _, has := strings.Cut(host, "."); has {
+		names = host + " " + short
+	}
+	var b strings.Builder
+	for _, a := range at {
+		if a.IPv4.IsValid() {
+			b.WriteString(a.IPv4.Addr().String() + "\t" + names + "\n")
+		}
+		if a.IPv6.IsValid() {
+			b.WriteString(a.IPv6.Addr().String() + "\t" + names + "\n")
+		}
+	}
+	return b.String()
+}
