@@ -56,7 +56,7 @@ func (s *service) attach(value slirp.Network, c slirp.EndpointConfig, netns, pid
 		}
 		if errors.Is(err, syscall.EPERM) && len(s.containers) == 0 { // the container's namespace is no child of ours: the user has a new one
 			s.end()
-			return nil, ErrGone
+			return nil, fmt.Errorf("%w: %w", ErrGone, err)
 		}
 		s.reap()
 		return nil, err

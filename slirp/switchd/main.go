@@ -24,7 +24,9 @@ const RoleName = "switch"
 
 // Config is the role's message.
 type Config struct {
-	Dir        string        `json:"dir"`                  // the user's runtime directory: socket, lock, state
+	// Dir is where socket, lock and state lie. It must belong to the namespace's root: for real root a directory of the
+	// first id of its range, named /proc/self/fd/N of one of the role's files where its parents are closed to that id.
+	Dir        string        `json:"dir"`
 	ResolvConf string        `json:"resolvConf,omitempty"` // "": /etc/resolv.conf
 	Rung       string        `json:"rung,omitempty"`       // force a rung of the ladder; "": the best that works
 	Linger     time.Duration `json:"linger,omitempty"`     // how long it stays without a container; 0: 10 s
