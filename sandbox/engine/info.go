@@ -51,7 +51,7 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 		return nil, err
 	}
 	i := &Info{
-		ID: e.stateID(), Storage: string(e.storageName(), FileSystem: h.facts.Storage.FSType, CgroupVersion: "1", Limits: h.limits, Networks: h.network,
+		ID: e.stateID(), Storage: string(kind), FileSystem: h.facts.Storage.FSType, CgroupVersion: "1", Limits: h.limits, Networks: h.network,
 		Kernel: sys.KernelRelease(), CPUs: runtime.NumCPU(), Memory: memory(), DataRoot: e.Dirs.Data, RealRoot: e.realRoot,
 		IDs: string(h.facts.IDs.Means), IDCount: h.facts.IDs.Count, Registries: e.Config.Registries, Host: h.Lines(),
 		HTTPProxy: first(getenv("http_proxy"), getenv("HTTP_PROXY")), HTTPSProxy: first(getenv("https_proxy"), getenv("HTTPS_PROXY")),
