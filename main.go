@@ -10,6 +10,7 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox/cli"
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/slirp/switchd"
 	"github.com/moss-sandbox/moss/userns/probe"
 	"github.com/moss-sandbox/moss/userns/role"
 )
@@ -43,6 +44,8 @@ func run(ctx context.Context, inv *role.Invocation) error {
 		return engine.RunSupervisor(ctx, inv)
 	case engine.WorkerRole:
 		return engine.RunWorker(inv)
+	case switchd.RoleName:
+		return engine.RunSwitch(ctx, inv)
 	case probe.Role:
 		return probe.RunInside(inv)
 	}

@@ -154,9 +154,20 @@ type Host struct {
 	PublishAll bool              `json:"publishAll,omitempty"`
 	Aliases    []string          `json:"aliases,omitempty"`
 	IP         string            `json:"ip,omitempty"`
+	IP6        string            `json:"ip6,omitempty"`
 	MAC        string            `json:"mac,omitempty"`
 	Links      []string          `json:"links,omitempty"`
 	Devices    []Device          `json:"devices,omitempty"`
+	Connected  []Connection      `json:"connected,omitempty"` // further networks
+}
+
+// A Connection is a further network of a container.
+type Connection struct {
+	Network string   `json:"network"`
+	Aliases []string `json:"aliases,omitempty"`
+	IP      string   `json:"ip,omitempty"`
+	IP6     string   `json:"ip6,omitempty"`
+	MAC     string   `json:"mac,omitempty"`
 }
 
 // A Device is a device file of the machine shown in the container.
