@@ -33,15 +33,15 @@ type Runner interface {
 
 // A Command is what a Runner runs. Standard input is /dev/null; there is no terminal.
 type Command struct {
-	Root      task.Stack        // Lowers top first, Upper and Work
-	Args      []string          // complete, the shell included
-	Env       []string          // KEY=VALUE; PATH is among them, HOME is the Runner's to add
-	Dir       string            // absolute
-	User      string            // as in the image, looked up in the root
-	Mounts    []Mount           // in order
-	Network   string            // "default", "none", "host"
-	Hosts     []string          // --add-host, NAME:IP
-	Resources Resources         //
+	Root      task.Stack // Lowers top first (none on scratch), Upper and Work
+	Args      []string   // complete, the shell included
+	Env       []string   // KEY=VALUE; PATH is among them, HOME is the Runner's to add
+	Dir       string     // absolute
+	User      string     // as in the image, looked up in the root
+	Mounts    []Mount    // in order
+	Network   string     // "default", "none", "host"
+	Hosts     []string   // --add-host, NAME:IP
+	Resources Resources
 	Labels    map[string]string // for those who list what runs; private
 	Stdout    io.Writer
 	Stderr    io.Writer
