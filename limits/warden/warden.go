@@ -167,6 +167,15 @@ func (w *Warden) State() State {
 // Plan is what the birth list has to do, and what inspect shows as .Moss.Enforced.
 func (w *Warden) Plan() limits.Plan { return w.State().Plan }
 
+// Nice is the nice value of the container's processes, in absolute terms; 0 when nothing is to be set.
+func (w *Warden) Nice() int {
+	plan := w.Plan()
+	if plan.Nice == 0 {
+		return 0
+	}
+	return min(19, ownNice()+plan.Nice)
+}
+
 // Leaves opens the cgroups of version 2 for clone3(2) CLONE_INTO_CGROUP: holders are born in the first, everything of the container
 // (birth, exec, health checks) in the second. Both are -1 where there is none. The caller closes them.
 func (w *Warden) Leaves() (holder, container int, err error) {

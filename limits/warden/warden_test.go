@@ -125,6 +125,9 @@ func TestUpdateOfTheCPUs(t *testing.T) {
 	if prio, err := syscall.Getpriority(syscall.PRIO_PROCESS, c.Pid); err != nil || 20-prio != ownNice()+4 {
 		t.Fatal(20-prio, err)
 	}
+	if got := w.Nice(); got != ownNice()+4 {
+		t.Fatal(got)
+	}
 	if _, err := w.Update(limits.Limits{Cpuset: "4000"}); err == nil || !strings.HasPrefix(err.Error(), "Requested CPUs are not available") {
 		t.Fatal(err)
 	}
