@@ -101,8 +101,8 @@ func TestRunErrors(t *testing.T) {
 
 func TestRunImageWithoutAnything(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		l.CreateTree(l.Work+"/static", "exe hello @/usr/bin/busybox")
-		l.Moss("run", "--rm", "--network", "none", "./static", "/hello", "echo", "alone").Want(t, harness.Result{Stdout: "alone\n"})
+		l.CreateTree(l.Work+"/static", "exe busybox @/usr/bin/busybox")
+		l.Moss("run", "--rm", "--network", "none", "./static", "/busybox", "echo", "alone").Want(t, harness.Result{Stdout: "alone\n"})
 		l.CreateTree(l.Work+"/nothing", "dir etc")
 		l.Moss("run", "--rm", "--network", "none", "./nothing", "sh").Fails(t, 127, "executable file not found in $PATH")
 	})

@@ -248,6 +248,9 @@ func (l *Login) files() []string {
 			if base := filepath.Base(path); strings.HasSuffix(base, ".lock") || base == "users" || base == "keeper.json" {
 				return nil
 			}
+			if filepath.Base(filepath.Dir(path)) == "names" && d.Type()&fs.ModeSymlink == 0 {
+				return nil // an image's name; a container's is a link
+			}
 			if d.IsDir() && filepath.Base(filepath.Dir(path)) == "containers" {
 				found = append(found, "container "+path)
 				return fs.SkipDir
@@ -278,7 +281,7 @@ func (l *Login) keeps(path string) bool {
 	}
 	top, _, _ := strings.Cut(rel, "/")
 	switch top {
-	case "blobs", "layers", "images.json", "volumes", "networks", "events", "machine":
+	case "blobs", "layers", "images", "about", "lock", "volumes", "networks", "events", "machine":
 		return true
 	}
 	return false
