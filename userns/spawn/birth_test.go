@@ -152,12 +152,12 @@ func TestRestingListIsSmall(t *testing.T) {
 		pid := i.resting(t, l, spawn.Options{})
 		_ = syscall.Kill(pid, syscall.SIGSTOP)
 		_ = syscall.Kill(pid, syscall.SIGCONT)
-		var dirty, resident int
+		var private, resident int
 		rollup := proc(t, pid, "smaps_rollup")
-		_, _ = fmt.Sscan(line(t, rollup, "Private_Dirty:"), &dirty)
+		_, _ = fmt.Sscan(line(t, rollup, "Anonymous:"), &private)
 		_, _ = fmt.Sscan(line(t, rollup, "Rss:"), &resident)
-		if dirty == 0 || dirty > i.private {
-			t.Errorf("%d kB private, %d resident, want at most %d", dirty, resident, i.private)
+		if private == 0 || private > i.private {
+			t.Errorf("%d kB private, %d resident, want at most %d", private, resident, i.private)
 		}
 		if err := syscall.Kill(pid, 0); err != nil || strings.Contains(line(t, proc(t, pid, "status"), "State:"), "Z") {
 			t.Errorf("it has ended: %v", err)
