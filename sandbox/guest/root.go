@@ -109,23 +109,35 @@ func (w *writer) mountTree(t *spec.Tree) {
 	w.place(fs, t.Target, w.target(t.Target, asDirectory))
 }
 
-// fuse has fuse-overlayfs mount the root. It goes into the background when it is ready; the maker, its subreaper, becomes
-// its parent.
+// fuse has fuse-overlayfs mount the root, a child of the maker that dies with it, and waits until the mount is there.
 func (w *writer) fuse(t *spec.Tree) {
-	w.Call("adopting fuse-overlayfs", syscall.SYS_PRCTL, 36, 1, 0, 0, 0) // PR_SET_CHILD_SUBREAPER
 	args := w.Words(spawn.ShareMemory|cloneVfork, 0, 0, 0, uint64(syscall.SIGCHLD), 0, 0, 0, 0, 0, 0)
 	c := w.Call("starting fuse-overlayfs", sys.SYS_CLONE3, uintptr(args), 88)
 	opts := "lowerdir=" + strings.Join(t.Lower, ":") + ",upperdir=" + t.Upper + ",workdir=" + t.Work
-	argv := w.Strings([]string{"fuse-overlayfs", "-o", opts, w.b.Mnt})
+	argv := w.Strings([]string{"fuse-overlayfs", "-f", "-o", opts, w.b.Mnt})
+	w.Call("dying with the maker", syscall.SYS_PRCTL, prSetPDeathSig, uintptr(syscall.SIGKILL), 0, 0, 0)
 	w.Call("closing descriptors", sys.SYS_CLOSE_RANGE, fdNS, 1<<32-1, sys.CloseRangeCloexec)
 	w.Call("executing fuse-overlayfs", syscall.SYS_EXECVE, w.Str(w.b.FuseOverlay), uintptr(argv), uintptr(w.Strings(nil)))
 	w.IfNotZero(c, w.Next())
-	status := w.Words(0)
-	w.Call("waiting for fuse-overlayfs", syscall.SYS_WAIT4, ^uintptr(0), uintptr(status), 0, 0)
-	bad := w.Load(status)
-	w.IfNotZero(bad, w.Next()+1)
-	w.Jump(w.Next() + 1)
-	w.Call("mounting with fuse-overlayfs", syscall.SYS_CHDIR, w.Str("/nonexistent/fuse-overlayfs failed"))
+	w.awaitMount()
+}
+
+// awaitMount waits until something is mounted on the mount point: opening it without leaving the file system is EXDEV then.
+// A child that ends meanwhile has failed.
+func (w *writer) awaitMount() {
+	rel := "../../" + path.Base(w.b.Mnt) // from the container's directory
+	how := w.Words(sys.OPath|syscall.O_CLOEXEC, 0, sys.ResolveNoXDev)
+	again := w.Next()
+	ended := w.Call("waiting for fuse-overlayfs", syscall.SYS_WAIT4, ^uintptr(0), 0, syscall.WNOHANG, 0)
+	fd := w.Words(0)
+	open := w.Call("looking for the mount", sys.SYS_OPENAT2, atFdcwd, w.Str(rel), uintptr(how), sys.OpenHowSize)
+	w.Save(open, fd)
+	w.CallWith(fd, 0, "closing the mount point", syscall.SYS_CLOSE, 0)
+	w.Call("waiting for the mount", syscall.SYS_NANOSLEEP, uintptr(w.Words(0, 500_000)), 0)
+	w.Jump(again)
+	w.IfNotZero(ended, w.Next())
+	w.Call("mounting with fuse-overlayfs (is /dev/fuse open to you?)", syscall.SYS_CHDIR, w.Str("/proc/self/environ/fuse-overlayfs has ended"))
+	w.OnError(open, w.Next())
 }
 
 // A targetKind is what is made where a mount's target does not exist.

@@ -272,6 +272,7 @@ const (
 	ResolveInRoot      = unix.RESOLVE_IN_ROOT
 	ResolveNoMagic     = unix.RESOLVE_NO_MAGICLINKS
 	ResolveNoSymlinks  = unix.RESOLVE_NO_SYMLINKS
+	ResolveNoXDev      = unix.RESOLVE_NO_XDEV
 	OPath              = unix.O_PATH
 	ONofollow          = unix.O_NOFOLLOW
 	OpenTreeClone      = 1
