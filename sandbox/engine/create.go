@@ -147,6 +147,11 @@ func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	more, err := e.checkNetwork(sp)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnings = append(warnings, more...)
 	if o.Host.Network == "" && sp.Host.Network == string(spec.None) && !e.Config.Quiet {
 		warnings = append(warnings, "this container has no network; --network host gives it this machine's")
 	}

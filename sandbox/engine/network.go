@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/moss-sandbox/moss/sandbox"
+	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/sandbox/supervisor"
 	"github.com/moss-sandbox/moss/slirp"
 	"github.com/moss-sandbox/moss/slirp/switchd"
@@ -198,4 +201,50 @@ func hostLines(host, domain string, at []Attachment) string {
 		}
 	}
 	return b.String()
+}
+
+// checkNetwork looks at what is said of the network while the container is made, so that a mistake leaves nothing behind.
+func (e *Engine) checkNetwork(s *spec.Spec) (warnings []string, err error) {
+	h := &s.Host
+	switch {
+	case strings.HasPrefix(h.Network, string(spec.Container)):
+		return nil, hint("give both containers the same network, where they find each other by name: "+
+			"moss network create NAME", "--network %s: joining another container's network is not possible yet", h.Network)
+	case h.Network == string(spec.None):
+		return nil, nil
+	case h.Network == string(spec.FromHost):
+		if len(h.Ports) > 0 || h.PublishAll {
+			warnings = append(warnings, "published ports are discarded when using host network mode")
+		}
+		return warnings, nil
+	}
+	w, err := e.firstWish(s)
+	if errors.Is(err, slirp.ErrNotFound) {
+		return nil, &Hint{Err: &sentence{"network " + h.Network + " not found", err}, Remedy: "see moss network ls, or make it: moss network create " + h.Network}
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.Network = w.network.Name
+	if w.network.Driver != slirp.DriverBridge { // none or host by its id
+		return e.checkNetwork(s)
+	}
+	return nil, checkWish(&w)
+}
+
+// checkWish refuses what the default network cannot give, as Docker does, and addresses that can never be had.
+func checkWish(w *wish) error {
+	named := w.network.Named()
+	switch {
+	case !named && (w.config.IPv4.IsValid() || w.config.IPv6.IsValid()):
+		return fmt.Errorf("invalid config for network %s: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only", w.network.Name)
+	case !named && len(w.config.Aliases) > 0:
+		return fmt.Errorf("invalid config for network %s: invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks", w.network.Name)
+	}
+	for _, a := range []netip.Addr{w.config.IPv4, w.config.IPv6} {
+		if a.IsValid() && !slices.ContainsFunc(w.network.Subnets, func(s slirp.Subnet) bool { return s.Subnet.Contains(a) }) {
+			return fmt.Errorf("invalid config for network %s: invalid endpoint settings:\nno configured subnet contains IP address %s", w.network.Name, a)
+		}
+	}
+	return nil
 }

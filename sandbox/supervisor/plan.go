@@ -163,28 +163,43 @@ func hosts(s *spec.Spec) string {
 }
 
 // resolvConf is the machine's own for its network, and Docker's for others: the resolver at 127.0.0.11 that the network
-// puts into the container.
+// puts into the container. That one knows --dns and the names of the other containers; the search list is the machine's.
 func resolvConf(h *spec.Host) string {
-	var b strings.Builder
-	servers := h.DNS
-	if len(servers) == 0 && usesNetwork(h.Network) {
+	host, _ := os.ReadFile("/etc/resolv.conf") // a machine without it searches nowhere
+	servers, search, options := h.DNS, h.DNSSearch, h.DNSOptions
+	if usesNetwork(h.Network) {
 		servers = []string{"127.0.0.11"}
-	}
-	if len(servers) == 0 {
-		if f, err := os.ReadFile("/etc/resolv.conf"); err == nil {
-			return string(f)
+		if len(search) == 0 {
+			search = searchList(string(host))
+		}
+		if len(options) == 0 {
+			options = []string{"ndots:0"}
 		}
 	}
+	if len(servers) == 0 {
+		return string(host)
+	}
+	var b strings.Builder
 	for _, s := range servers {
 		b.WriteString("nameserver " + s + "\n")
 	}
-	if len(h.DNSSearch) > 0 {
-		b.WriteString("search " + strings.Join(h.DNSSearch, " ") + "\n")
+	if len(search) > 0 && search[0] != "." { // --dns-search . is none
+		b.WriteString("search " + strings.Join(search, " ") + "\n")
 	}
-	if len(h.DNSOptions) > 0 {
-		b.WriteString("options " + strings.Join(h.DNSOptions, " ") + "\n")
+	if len(options) > 0 {
+		b.WriteString("options " + strings.Join(options, " ") + "\n")
 	}
 	return b.String()
+}
+
+// searchList is the last search or domain line of a resolv.conf(5).
+func searchList(text string) (list []string) {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) > 1 && (f[0] == "search" || f[0] == "domain") {
+			list = f[1:]
+		}
+	}
+	return list
 }
 
 // A CommandError says that the command could not be executed: Code is 127 where there is no such file, 126 where it may
