@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/moss-sandbox/moss/image"
@@ -64,6 +65,7 @@ func TestCheck(t *testing.T) {
 
 // TestPublish: another account's store takes images from a published one without a registry, hashed and not copied.
 func TestPublish(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077)) // must not keep others out
 	course := filepath.Join(t.TempDir(), "course")
 	teacher := newStore(t, Options{})
 	put(t, teacher, newSample(1, "a:1 a@sha256:"+strings.Repeat("ab", 32), "one", "two"))
@@ -77,6 +79,12 @@ func TestPublish(t *testing.T) {
 	if left, _ := os.ReadDir(course + "/layers"); len(left) != 0 {
 		t.Error("trees are published")
 	}
+	filepath.Walk(course, func(p string, info os.FileInfo, err error) error {
+		if err != nil || info.Mode()&0o444 != 0o444 || info.IsDir() && info.Mode()&0o111 != 0o111 {
+			t.Errorf("%s: %v, %v: others cannot read it", p, info.Mode(), err)
+		}
+		return nil
+	})
 	student := newStore(t, Options{Shared: []string{"/nonexistent", course}})
 	r, _ := image.ParseRef("a:1")
 	got, err := student.LookupShared(r)

@@ -17,7 +17,7 @@ import (
 func (s *Store) Publish(ctx context.Context, dir string, images []*Image, done func(*Image)) error {
 	to := &Store{fs: disk{root: dir, uid: os.Geteuid()}, root: dir}
 	for _, name := range []string{".", "blobs", "blobs/sha256", "names"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+		if err := publicDir(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("publishing: %w", err)
 		}
 	}
@@ -30,6 +30,17 @@ func (s *Store) Publish(ctx context.Context, dir string, images []*Image, done f
 		}
 	}
 	return nil
+}
+
+// publicDir makes a directory others may read, whatever the umask; one that is there keeps its mode.
+func publicDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
 }
 
 func (s *Store) publish(ctx context.Context, to *Store, m *Image) error {

@@ -92,6 +92,16 @@ func TestUnpackRefuses(t *testing.T) {
 	}
 }
 
+// TestBombControl: without their limit the bombs go off.
+func TestBombControl(t *testing.T) {
+	for _, f := range []compress.Format{compress.Gzip, compress.Zstd} {
+		blob := pack(t, append(sample(t), make([]byte, 64<<20)...), f)
+		if _, err := Unpack(t.Context(), t.TempDir(), bytes.NewReader(blob), layer.Limits{}); err != nil {
+			t.Errorf("%v: %v", f, err)
+		}
+	}
+}
+
 func cut(b []byte) []byte { return b[:len(b)/2] }
 
 func damage(b []byte) []byte {

@@ -374,7 +374,16 @@ loop:
 			break loop
 		}
 		src, stop := op-from, op+length
-		if from >= 8 { // words may overlap behind the match: what follows is written over
+		if from >= 16 { // what is written behind the match is written over later
+			for op < stop {
+				*(*[16]byte)(out[op:]) = [16]byte(out[src:])
+				op += 16
+				src += 16
+			}
+			op = stop
+			continue
+		}
+		if from >= 8 {
 			for op < stop {
 				binary.LittleEndian.PutUint64(out[op:], binary.LittleEndian.Uint64(out[src:]))
 				op += 8
