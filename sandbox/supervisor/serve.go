@@ -211,6 +211,7 @@ func (g *Guest) endHolder() {
 	if g.born {
 		_ = syscall.Kill(g.holder, syscall.SIGKILL)
 		_, _ = spawn.Wait(g.holder)
+		g.reap()
 		return
 	}
 	fd, err := g.snap.State.Holder.Open()
@@ -220,6 +221,18 @@ func (g *Guest) endHolder() {
 	defer syscall.Close(fd)
 	_ = sys.PidfdSignal(fd, syscall.SIGKILL)
 	_, _ = sys.Poll([]sys.PollFd{{Fd: int32(fd), Events: sys.PollIn}}, 5000)
+}
+
+// reap takes what became a child of this process with the holder's end, if it is a subreaper: the first process, and
+// fuse-overlayfs, which is in the holder's process group.
+func (g *Guest) reap() {
+	for _, who := range []int{g.snap.State.Guest.PID, -g.holder} {
+		for {
+			if pid, err := syscall.Wait4(who, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
+				break
+			}
+		}
+	}
 }
 
 func (g *Guest) closeFiles() {
