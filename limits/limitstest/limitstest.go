@@ -59,7 +59,7 @@ type Container struct {
 
 // Start runs a role: "sleep", "hog MB" (takes memory and keeps it), "tree N MB" (N children that each are a hog), "spin",
 // "spins N" (N children), "loop" (a shell's busy loop: one thread), "bomb N" (tries to have N children), "copy FILE" (writes it
-// for ever), "dead" (a /proc that is none), "between N ROLE" (sets RLIMIT_NPROC to N and starts the
+// for ever), "dead" (a /proc that is none), "late MS" (which becomes one), "between N ROLE" (sets RLIMIT_NPROC to N and starts the
 // role in a user namespace below, as a birth list does). It returns when the role has begun, and ends it with the test. Where user
 // namespaces are not to be had the test is skipped.
 func Start(t *testing.T, role string, change ...func(*exec.Cmd)) *Container {
@@ -152,6 +152,11 @@ func play(role []string) error {
 		}
 	case "copy":
 		return copyForEver(role[1])
+	case "late":
+		time.Sleep(time.Duration(argument(1)) * time.Millisecond)
+		if err := mountProc(); err != nil {
+			return err
+		}
 	case "loop":
 		return syscall.Exec("/bin/sh", []string{"sh", "-c", "while :; do :; done"}, os.Environ())
 	case "between":
@@ -169,9 +174,13 @@ func proc(role string) error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	if role == "dead" {
+	if role == "dead" || role == "late" {
 		return syscall.Mount("tmpfs", "/proc", "tmpfs", 0, "")
 	}
+	return mountProc()
+}
+
+func mountProc() error {
 	return syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "")
 }
 

@@ -76,6 +76,26 @@ func (s *Set) namespace(want string) func() ([]int, error) {
 	}
 }
 
+// until searches until the container's own proc can be had, which it tries ever less often. Its numbers change with that, but
+// only between two listings.
+func (s *Set) until(hostPid int, want string) func() ([]int, error) {
+	search, calls := s.namespace(want), 0
+	return func() ([]int, error) {
+		if calls++; calls&(calls-1) == 0 { // 1, 2, 4, 8 …
+			if proc, err := inner(hostPid, want); err == nil {
+				_ = s.proc.Close()
+				s.proc, s.list = proc, s.numbers
+				return s.numbers()
+			}
+		}
+		pids, err := search()
+		if st, ok := s.Status(hostPid); len(pids) == 0 && ok && st.State != 'Z' {
+			pids = []int{hostPid} // not dumpable for the moment: its namespace cannot be read
+		}
+		return pids, err
+	}
+}
+
 // descendants walks the children files, one per thread (CONFIG_PROC_CHILDREN, proc(5)).
 func (s *Set) descendants(pid int) []int {
 	pids := []int{pid}

@@ -79,7 +79,7 @@ func TestOpenUsesTheContainersProc(t *testing.T) {
 
 func TestOpenRefusesAFalseProc(t *testing.T) {
 	c := limitstest.Start(t, "dead")
-	if _, err := inner(c.Pid); !errors.Is(err, ErrForeign) {
+	if _, err := inner(c.Pid, namespaceOf(c.Pid)); !errors.Is(err, ErrForeign) {
 		t.Fatalf("a tmpfs as /proc: %v", err)
 	}
 	s, err := Open(c.Pid)
@@ -90,6 +90,22 @@ func TestOpenRefusesAFalseProc(t *testing.T) {
 	if pids, err := s.Pids(); err != nil || !slices.Equal(pids, []int{c.Pid}) {
 		t.Fatalf("pids %v, %v, want the host's number %d", pids, err, c.Pid)
 	}
+}
+
+func TestOpenDuringABirth(t *testing.T) {
+	c := limitstest.Start(t, "late 300")
+	s, err := Open(c.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if pids, err := s.Pids(); err != nil || !slices.Equal(pids, []int{c.Pid}) {
+		t.Fatalf("pids %v, %v, want the host's number %d", pids, err, c.Pid)
+	}
+	limitstest.Await(t, "the container's own numbers", func() bool {
+		pids, err := s.Pids()
+		return err == nil && slices.Equal(pids, []int{1}) && s.Resident(1) > 0
+	})
 }
 
 func TestOpenOfTheHostsNamespaceIsForeign(t *testing.T) {

@@ -24,14 +24,15 @@ var ErrForeign = errors.New("not the container's own pid namespace")
 
 // Open returns the set of the pid namespace whose first process has this host pid. The container's own proc mount is used
 // when it is one: it is found by path inside the container, so what lies there is checked before anything is asked of it,
-// and kept open, so that mounts made later change nothing. Otherwise the host's /proc is searched at each listing.
+// and kept open, so that mounts made later change nothing. As long as it is not there, as during a birth, the host's /proc is
+// searched at each listing.
 // ErrForeign when the process is in this process's own pid namespace.
 func Open(hostPid int) (*Set, error) {
 	want := namespaceOf(hostPid)
 	if want != "" && want == namespaceOf(os.Getpid()) {
 		return nil, fmt.Errorf("process %d: %w", hostPid, ErrForeign)
 	}
-	proc, err := inner(hostPid)
+	proc, err := inner(hostPid, want)
 	if err == nil {
 		s := &Set{proc: proc, buf: make([]byte, 16<<10)}
 		s.list = s.numbers
@@ -40,7 +41,7 @@ func Open(hostPid int) (*Set, error) {
 	if errors.Is(err, fs.ErrNotExist) && !exists(hostPid) {
 		return nil, err
 	}
-	return openHost(func(s *Set) func() ([]int, error) { return s.namespace(want) })
+	return openHost(func(s *Set) func() ([]int, error) { return s.until(hostPid, want) })
 }
 
 // OpenTree returns the descendants of a process, itself included, for containers with --pid host or container:X. A process
@@ -83,7 +84,7 @@ func namespaceOf(hostPid int) string {
 
 // inner opens the proc mount inside the container, after making sure that it is one, and this pid namespace's. The checks
 // look at an O_PATH descriptor, which asks nothing of a file system that the container may have mounted there.
-func inner(hostPid int) (*os.File, error) {
+func inner(hostPid int, want string) (*os.File, error) {
 	base := "/proc/" + strconv.Itoa(hostPid)
 	root, err := syscall.Open(base+"/root", sys.OPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -103,7 +104,7 @@ func inner(hostPid int) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: base + "/root/proc", Err: err}
 	}
 	proc := os.NewFile(uintptr(fd), base+"/root/proc")
-	if err := sameNamespace(fd, namespaceOf(hostPid)); err != nil {
+	if err := sameNamespace(fd, want); err != nil {
 		_ = proc.Close()
 		return nil, err
 	}
