@@ -19,6 +19,7 @@ var ErrNoRules = errors.New("the kernel lacks what the network's rules need")
 type Gateway struct {
 	Network slirp.Network
 	Rules   Rules
+	Lacking string // why it is not a better rung, if it is not
 	Sockets Sockets
 	Inside  *reactor.Loop // its thread lives in the namespace; sockets opened there belong to it
 
@@ -155,6 +156,7 @@ func (g *Gateway) loadRules(wished Rules) error {
 		if last == nil || !missing(last) {
 			return last
 		}
+		g.Lacking = last.Error()
 	}
 	return last
 }

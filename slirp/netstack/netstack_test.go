@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/moss-sandbox/moss/slirp"
 	"github.com/moss-sandbox/moss/slirp/gateway"
 	"github.com/moss-sandbox/moss/slirp/netstack"
 	"github.com/moss-sandbox/moss/slirp/slirptest"
@@ -16,5 +17,5 @@ func TestMain(m *testing.M) {
 }
 
 func TestConforms(t *testing.T) {
-	slirptest.Conformance(t, lab.New(t, switchd.Config{Rung: string(gateway.RulesNone)}), slirptest.Netstack)
+	slirptest.Conformance(t, lab.New(t, switchd.Config{Rung: string(gateway.RulesNone)}), slirp.TraitsOf("netstack"))
 }

@@ -72,5 +72,5 @@ func TestConforms(t *testing.T) {
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	slirptest.Require(t, err == nil, "%v", err)
 	f.Close()
-	slirptest.Conformance(t, network{p}, slirptest.Slirp4netns)
+	slirptest.Conformance(t, network{p}, slirp.TraitsOf("slirp4netns"))
 }

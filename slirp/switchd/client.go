@@ -89,6 +89,15 @@ func (c *Client) Status() (Status, error) {
 	return *r.Status, nil
 }
 
+// Probe has the switch find out what the machine lets it do, by doing it; it takes some 20 ms.
+func (c *Client) Probe() (Ability, error) {
+	r, err := c.ask(request{Op: "probe"})
+	if err != nil || r.Status == nil || r.Status.Ability == nil {
+		return Ability{}, err
+	}
+	return *r.Status.Ability, nil
+}
+
 // HandOver makes the switch end and leave everything to its successor, which somebody else starts (a newer moss).
 func (c *Client) HandOver() error {
 	_, err := c.ask(request{Op: "stop"})

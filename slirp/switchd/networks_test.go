@@ -1,6 +1,7 @@
 package switchd_test
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -130,5 +131,28 @@ func TestAddresses(t *testing.T) {
 	}
 	if e := l.Attach(t, b, "b"); e.IPv4.Addr() != netip.MustParseAddr("172.17.0.2") {
 		t.Errorf("first free address is %s", e.IPv4)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	for _, rung := range []string{"", "relay-conntrack", "netstack"} {
+		l := lab.New(t, switchd.Config{Rung: rung})
+		c := l.Client(t)
+		defer c.Close()
+		a, err := c.Probe()
+		if want := cmp.Or(rung, "relay"); err != nil || a.Rung != want || !a.IPv6 || !a.Ping || a.Cause != "" {
+			t.Errorf("%q: %+v, %v", rung, a, err)
+		}
+	}
+}
+
+// TestNetstackIsMissing says clearly that the hot program cannot stand on the last rung.
+func TestNetstackIsMissing(t *testing.T) {
+	l := lab.New(t, switchd.Config{Rung: "netstack"})
+	b := slirptest.NewBox(t)
+	_, err := l.AttachTo(t, l.Network, b, slirp.EndpointConfig{Interface: "eth0"})
+	var missing *switchd.NetstackError
+	if !errors.As(err, &missing) || len(missing.Hints()) == 0 {
+		t.Errorf("%v", err)
 	}
 }

@@ -24,7 +24,7 @@ const (
 //	detach     Container, NetworkID ("": all of them)
 //	publish    Container, Ports
 //	unpublish  Container, Ports (HostFirst and HostIP narrow it; 0: every listener of that container port)
-//	list, status, stop
+//	list, status, probe, stop
 type request struct {
 	Version   int                   `json:"v"`
 	Op        string                `json:"op"`
@@ -50,6 +50,15 @@ type Status struct {
 	PID      int          `json:"pid"`
 	Version  int          `json:"version"`
 	Networks []NetworkUse `json:"networks,omitempty"`
+	Ability  *Ability     `json:"ability,omitempty"` // of Probe
+}
+
+// Ability is what this machine lets moss's own network do.
+type Ability struct {
+	Rung  string `json:"rung"`            // the best that works: relay, relay-conntrack, netstack
+	Cause string `json:"cause,omitempty"` // why not a better one, or none
+	Ping  bool   `json:"ping"`            // net.ipv4.ping_group_range has this user
+	IPv6  bool   `json:"ipv6"`            // the host has a way out for IPv6
 }
 
 // NetworkUse is a network being served.
@@ -87,6 +96,11 @@ func faultOf(err error) *fault {
 		f.Kind, f.Host, f.Proto, f.Owner, f.Free, f.Errno = "port", p.Host, p.Proto, p.Owner, p.Free, p.Errno
 		return f
 	}
+	var n *NetstackError
+	if errors.As(err, &n) {
+		f.Kind, f.Owner = "netstack", n.Network
+		return f
+	}
 	for kind, s := range sentinels() {
 		if errors.Is(err, s) {
 			f.Kind = kind
@@ -114,6 +128,9 @@ func (f *fault) err() error {
 		return nil
 	case f.Kind == "port":
 		return &slirp.PortError{Host: f.Host, Proto: f.Proto, Owner: f.Owner, Free: f.Free, Errno: f.Errno}
+	}
+	if f.Kind == "netstack" {
+		return &NetstackError{f.Owner}
 	}
 	e := &remote{text: f.Text, is: sentinels()[f.Kind]}
 	if e.is == nil && f.Errno != 0 {

@@ -134,6 +134,10 @@ func (c *conversation) perform(q *request, files []int, r *reply) (err error) {
 	case "status":
 		r.Status = c.status()
 		return nil
+	case "probe":
+		r.Status = c.status()
+		r.Status.Ability = c.probe()
+		return nil
 	case "stop":
 		c.host.Post(func() { go func() { c.mu.Lock(); defer c.mu.Unlock(); c.end() }() }) // after the reply
 		return nil
