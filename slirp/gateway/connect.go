@@ -94,10 +94,16 @@ func (l *Link) setup(index int) *batch {
 	return m
 }
 
+// linkControl is the congestion control of both ends of a veth pair: no connection inside goes further than to the gateway
+// or to a neighbour, where nothing is ever lost, and the pacing of bbr, a host's default maybe, only costs time. Outside,
+// the host's choice holds. reno is the one that every kernel has and every user may choose.
+const linkControl = "reno"
+
 // containerSysctls sets what Docker sets in a container's network namespace: every port can be bound, ping works without
 // a capability. Best effort: /proc/sys may be read-only here.
 func containerSysctls() {
-	sysctl("ipv4/ip_unprivileged_port_start", "0") //nolint:errcheck // see above
+	sysctl("ipv4/tcp_congestion_control", linkControl) //nolint:errcheck // see above
+	sysctl("ipv4/ip_unprivileged_port_start", "0")     //nolint:errcheck // see above
 	if low, high, ok := mappedGroups(); ok {
 		sysctl("ipv4/ping_group_range", fmt.Sprintf("%d %d", low, high)) //nolint:errcheck // see above
 	}

@@ -105,6 +105,7 @@ func (g *Gateway) setSysctls() {
 		"ipv4/conf/all/send_redirects":        "0",
 		"ipv4/conf/default/send_redirects":    "0",
 		"ipv4/icmp_errors_use_inbound_ifaddr": "1",
+		"ipv4/tcp_congestion_control":         linkControl,
 	} {
 		sysctl(name, value) //nolint:errcheck // see above
 	}
