@@ -84,7 +84,7 @@ func TestHolderKilled(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		detached(t, l, "cc")
 		kill9(t, l, "moss-holder")
-		l.Moss("ps", "--format", "{{.Names}}").Want(t, harness.Result{Stdout: "c\n"})
+		l.Moss("ps", "--format", "{{.Names}}").Want(t, harness.Result{Stdout: "cc\n"})
 		l.Moss("exec", "cc", "echo", "in").Want(t, harness.Result{Stdout: "in\n"})
 		l.Moss("kill", "cc").OK(t)
 		harness.Eventually(t, 10*time.Second, "c is told to have ended", func() bool {
