@@ -197,6 +197,10 @@ func (g *Guest) status() syscall.WaitStatus {
 	if ws, err := g.snap.HolderSays(); err == nil {
 		return ws
 	}
+	var ws syscall.WaitStatus // without a holder it may have become a child of this process
+	if pid, err := syscall.Wait4(g.snap.State.Guest.PID, &ws, syscall.WNOHANG, nil); err == nil && pid > 0 {
+		return ws
+	}
 	if ws, err := sys.PidfdExit(g.pidfd); err == nil {
 		return ws
 	}

@@ -42,6 +42,7 @@ func Invoked() (*Invocation, error) {
 	if !ok || len(os.Args) != 1 {
 		return nil, nil
 	}
+	sys.SetName(os.Args[0])
 	f := os.NewFile(messageFD, "message")
 	b, err := io.ReadAll(io.LimitReader(f, 64<<20))
 	f.Close()

@@ -3,6 +3,7 @@ package sys
 import (
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,3 +38,11 @@ func KeepOpen(fd int) error {
 
 // EchoFlag is ECHO of termios(3).
 const EchoFlag = unix.ECHO
+
+// SetName gives the calling thread, the process's first, a name of up to 15 bytes (PR_SET_NAME).
+func SetName(name string) {
+	b, err := unix.BytePtrFromString(name)
+	if err == nil {
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b)), 0, 0, 0) // a name is no necessity
+	}
+}
