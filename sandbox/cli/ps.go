@@ -143,19 +143,3 @@ func Status(c *sandbox.Snapshot) string {
 	}
 	return "Dead"
 }
-
-// Ports is the PORTS column.
-func Ports(c *sandbox.Snapshot) string {
-	var out []string
-	for p := range c.Spec.Config.ExposedPorts {
-		if !strings.Contains(p, "/") {
-			p += "/tcp"
-		}
-		out = append(out, p)
-	}
-	sort.Strings(out)
-	if c.State.Status != sandbox.Running && c.State.Status != sandbox.Paused {
-		return ""
-	}
-	return strings.Join(out, ", ")
-}

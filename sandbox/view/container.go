@@ -101,7 +101,7 @@ func hostConfig(c *sandbox.Snapshot) *container.HostConfig {
 		IpcMode: container.IpcMode(ipcMode(s.Host.IPC)), OomScoreAdj: s.Process.OOMScore, PidMode: container.PidMode(s.Host.PID),
 		Privileged: s.Process.Privileged, PublishAllPorts: s.Host.PublishAll, ReadonlyRootfs: s.Root.ReadOnly, SecurityOpt: s.Config.SecurityOpt,
 		UTSMode: container.UTSMode(s.Host.UTS), ShmSize: s.Host.ShmSize, Sysctls: s.Host.Sysctls, Annotations: s.Config.Annotations, Runtime: "moss",
-		MaskedPaths: guest.MaskedPaths(), ReadonlyPaths: guest.ReadOnlyPaths(), PortBindings: network.PortMap{},
+		MaskedPaths: guest.MaskedPaths(), ReadonlyPaths: guest.ReadOnlyPaths(), PortBindings: portBindings(s),
 	}
 	if s.Process.Privileged {
 		h.MaskedPaths, h.ReadonlyPaths = nil, nil
@@ -217,24 +217,12 @@ func graph(c *sandbox.Snapshot) *storage.DriverData {
 	return d
 }
 
-// settings are the container's networks.
-func settings(c *sandbox.Snapshot) *NetworkSettings {
-	out := &NetworkSettings{Ports: network.PortMap{}, Networks: map[string]*network.EndpointSettings{}}
-	if !strings.HasPrefix(c.Spec.Host.Network, string(spec.Container)) {
-		out.Networks[c.Spec.Host.Network] = &network.EndpointSettings{}
-	}
-	if c.State.Status == sandbox.Running {
-		out.SandboxID = c.ID
-	}
-	return out
-}
-
 // Summary is one container of a list.
 func Summary(c *sandbox.Snapshot, status string) *container.Summary {
 	s := c.Spec
 	out := &container.Summary{
 		ID: c.ID, Names: []string{"/" + s.Name}, Image: s.Image, ImageID: s.ImageID, Command: strings.Join(s.Process.Args, " "),
-		Created: s.Created.Unix(), Ports: []container.PortSummary{}, Labels: notNil(s.Labels), State: container.ContainerState(c.State.Status), Status: status,
+		Created: s.Created.Unix(), Ports: portSummaries(c), Labels: notNil(s.Labels), State: container.ContainerState(c.State.Status), Status: status,
 		NetworkSettings: &container.NetworkSettingsSummary{Networks: settings(c).Networks}, Mounts: Mounts(c),
 	}
 	out.HostConfig.NetworkMode = s.Host.Network
