@@ -35,6 +35,12 @@ func (n *Namespace) PID() int { return n.keeper.PID }
 // namespace to be found, inherits it.
 func (n *Namespace) Use() int { return n.use }
 
+// Alive tells whether the process that holds the namespace is still there.
+func (n *Namespace) Alive() bool {
+	ready, err := sys.Poll([]sys.PollFd{{Fd: int32(n.pidfd), Events: sys.PollIn}}, 0)
+	return err == nil && ready == 0
+}
+
 // Close gives the descriptors back. A keeper that nobody uses ends after a second.
 func (n *Namespace) Close() {
 	syscall.Close(n.pidfd)

@@ -46,11 +46,11 @@ func Open(root string) (*Engine, error) {
 // RealRoot tells whether this is the machine's root.
 func (e *Engine) RealRoot() bool { return e.realRoot }
 
-// Namespace is the user's namespace, made now if it is not there.
+// Namespace is the user's namespace, made now if it is not there, found again if its keeper was killed.
 func (e *Engine) Namespace() (*userns.Namespace, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.ns != nil {
+	if e.ns != nil && e.ns.Alive() {
 		return e.ns, nil
 	}
 	ns, err := userns.Ensure(e.Dirs.Run, e.survivors)
