@@ -39,6 +39,7 @@ type events struct {
 	mu   sync.Mutex
 	w    io.Writer
 	last map[string]registry.Phase
+	head string // "Pulling from", held back until there is something to pull
 }
 
 // Event implements registry.Progress.
@@ -55,7 +56,12 @@ func (p *events) Event(e registry.Event) {
 		return
 	}
 	p.last[e.ID] = e.Phase
-	fmt.Fprintln(p.w, line(e))
+	if e.Phase == registry.PhasePullingFrom {
+		p.head = line(e) + "\n"
+		return
+	}
+	fmt.Fprintln(p.w, p.head+line(e))
+	p.head = ""
 }
 
 func (p *events) close() {}
@@ -102,6 +108,9 @@ func (p *bars) Event(e registry.Event) {
 	} else {
 		p.at[e.ID] = len(p.lines)
 		p.lines = append(p.lines, e)
+		if e.Phase == registry.PhasePullingFrom { // shown when there is something to pull
+			return
+		}
 	}
 	p.draw()
 }
@@ -109,7 +118,9 @@ func (p *bars) Event(e registry.Event) {
 func (p *bars) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.draw()
+	if p.shown > 0 {
+		p.draw()
+	}
 }
 
 // draw writes all lines over the ones before.
