@@ -9,6 +9,8 @@ func full() []Command {
 	all := []Command{
 		inspectCommand, inspectContainerCommand, inspectImageCommand, pullCommand, pushCommand, imagesCommand, rmiCommand, tagCommand,
 		historyCommand, loginCommand, logoutCommand, infoCommand, completionCommand, completeCommand, aliasCommand, helpCommand,
+		renameCommand, topCommand, portCommand, eventsCommand, containerPruneCommand, volumeCreateCommand, volumeListCommand,
+		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand,
 	}
 	return withNouns(all)
 }
