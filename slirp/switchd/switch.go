@@ -124,6 +124,9 @@ func (s *service) ready(n *network) error {
 	if s.cfg.Netstack == nil {
 		return &NetstackError{n.value.Name}
 	}
+	if n.value.Option(slirp.OptHostLoopback) {
+		return fmt.Errorf("network %q: option %s needs nf_tables, which this kernel lacks", n.value.Name, slirp.OptHostLoopback)
+	}
 	stack, err := s.cfg.Netstack(n.gw, n.relay, s.host.Call)
 	if err == nil {
 		n.stack = stack
