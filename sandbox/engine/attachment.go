@@ -51,39 +51,32 @@ type wish struct {
 
 // wishes are the networks of a container that is about to run.
 func (e *Engine) wishes(s *spec.Spec) ([]wish, error) {
-	first, err := e.firstWish(s)
+	h := &s.Host
+	all := h.Connected
+	if !h.Disconnected {
+		all = append([]spec.Connection{{Network: h.Network, Aliases: h.Aliases, IP: h.IP, IP6: h.IP6, MAC: h.MAC}}, all...)
+	}
+	ports, err := portSpecs(s)
 	if err != nil {
 		return nil, err
 	}
-	out := []wish{first}
-	for _, c := range s.Host.Connected {
-		n, err := e.Networks().Get(c.Network)
+	var out []wish
+	for i := range all {
+		n, err := e.findNetwork(all[i].Network)
 		if err != nil {
 			return nil, err
 		}
-		w, err := connectionWish(s, n, &c)
+		w, err := connectionWish(s, n, &all[i])
 		if err != nil {
 			return nil, err
 		}
-		w.config.Interface, w.config.NoDefault = "eth"+strconv.Itoa(len(out)), true
+		w.config.Interface, w.config.NoDefault = "eth"+strconv.Itoa(i), i > 0
+		if i == 0 {
+			w.config.Ports = ports
+		}
 		out = append(out, w)
 	}
 	return out, nil
-}
-
-// firstWish is --network with what else was said of it.
-func (e *Engine) firstWish(s *spec.Spec) (w wish, err error) {
-	h := &s.Host
-	n, err := e.Networks().Get(h.Network)
-	if err != nil {
-		return w, err
-	}
-	if w, err = connectionWish(s, n, &spec.Connection{Network: n.Name, Aliases: h.Aliases, IP: h.IP, IP6: h.IP6, MAC: h.MAC}); err != nil {
-		return w, err
-	}
-	w.config.Interface = "eth0"
-	w.config.Ports, err = portSpecs(s)
-	return w, err
 }
 
 // connectionWish turns what a specification says of one network into values.

@@ -102,6 +102,9 @@ func (n network) Attach(_ context.Context, c *sandbox.Snapshot, pid int) ([]byte
 	if err != nil {
 		return nil, err
 	}
+	if len(wishes) == 0 {
+		return nil, nil
+	}
 	at, err := n.e.attach(c, pid, wishes)
 	if err != nil {
 		_ = n.e.detach(c.ID)
@@ -218,18 +221,19 @@ func (e *Engine) checkNetwork(s *spec.Spec) (warnings []string, err error) {
 		}
 		return warnings, nil
 	}
-	w, err := e.firstWish(s)
+	wishes, err := e.wishes(s)
 	if errors.Is(err, slirp.ErrNotFound) {
-		return nil, &Hint{Err: &sentence{"network " + h.Network + " not found", err}, Remedy: "see moss network ls, or make it: moss network create " + h.Network}
+		return nil, &Hint{Err: err, Remedy: "see moss network ls, or make it: moss network create " + h.Network}
 	}
 	if err != nil {
 		return nil, err
 	}
+	w := &wishes[0]
 	h.Network = w.network.Name
 	if w.network.Driver != slirp.DriverBridge { // none or host by its id
 		return e.checkNetwork(s)
 	}
-	return nil, checkWish(&w)
+	return nil, checkWish(w)
 }
 
 // checkWish refuses what the default network cannot give, as Docker does, and addresses that can never be had.

@@ -18,15 +18,21 @@ type Member struct {
 
 // Network finds a network by name or id, and who is on it.
 func (e *Engine) Network(ctx context.Context, name string) (*slirp.Network, []Member, error) {
-	n, err := e.Networks().Get(name)
-	if errors.Is(err, slirp.ErrNotFound) {
-		return nil, nil, &sentence{"network " + name + " not found", err}
-	}
+	n, err := e.findNetwork(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	all, _ := e.List(ctx) // one that cannot be read is on no network
 	return &n, members(all, n.ID), nil
+}
+
+// findNetwork finds a network by name or id.
+func (e *Engine) findNetwork(name string) (slirp.Network, error) {
+	n, err := e.Networks().Get(name)
+	if errors.Is(err, slirp.ErrNotFound) {
+		err = &sentence{"network " + name + " not found", err}
+	}
+	return n, err
 }
 
 func members(all []*sandbox.Snapshot, network string) (out []Member) {
@@ -99,13 +105,7 @@ func (e *Engine) PruneNetworks(ctx context.Context, keep func(*slirp.Network) bo
 	if len(bad) > 0 {
 		return nil, errors.Join(bad...) // it may be on any of them
 	}
-	used := map[string]bool{}
-	for _, c := range all {
-		used[c.Spec.Host.Network] = true
-		for _, n := range c.Spec.Host.Connected {
-			used[n.Network] = true
-		}
-	}
+	used := usedNetworks(all)
 	for i := range nets {
 		n := &nets[i]
 		if slirp.BuiltIn(n.Name) || used[n.Name] || keep(n) {
@@ -117,4 +117,20 @@ func (e *Engine) PruneNetworks(ctx context.Context, keep func(*slirp.Network) bo
 		gone = append(gone, n.Name)
 	}
 	return gone, nil
+}
+
+// UsedNetworks are the names of the networks that some container is on, running or not.
+func (e *Engine) UsedNetworks(ctx context.Context) map[string]bool {
+	all, _ := e.List(ctx)
+	return usedNetworks(all)
+}
+
+func usedNetworks(all []*sandbox.Snapshot) map[string]bool {
+	used := map[string]bool{}
+	for _, c := range all {
+		for _, name := range ownNetworks(c.Spec) {
+			used[name] = true
+		}
+	}
+	return used
 }

@@ -159,6 +159,8 @@ type Host struct {
 	Links      []string          `json:"links,omitempty"`
 	Devices    []Device          `json:"devices,omitempty"`
 	Connected  []Connection      `json:"connected,omitempty"` // further networks
+
+	Disconnected bool `json:"disconnected,omitempty"` // from Network
 }
 
 // A Connection is a further network of a container.

@@ -66,7 +66,10 @@ func wanted(s *spec.Spec) []string {
 	if len(s.Host.Network) > len(spec.Container) && s.Host.Network[:len(spec.Container)] == string(spec.Container) {
 		return nil
 	}
-	out := []string{s.Host.Network}
+	var out []string
+	if !s.Host.Disconnected {
+		out = append(out, s.Host.Network)
+	}
 	for _, n := range s.Host.Connected {
 		out = append(out, n.Network)
 	}
