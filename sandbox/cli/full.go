@@ -10,8 +10,9 @@ func full() []Command {
 		inspectCommand, inspectContainerCommand, inspectImageCommand, pullCommand, pushCommand, imagesCommand, rmiCommand, tagCommand,
 		historyCommand, loginCommand, logoutCommand, infoCommand, completionCommand, completeCommand, aliasCommand, helpCommand,
 		renameCommand, topCommand, portCommand, eventsCommand, containerPruneCommand, volumeCreateCommand, volumeListCommand,
-		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand,
+		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand, publishCommand, unpublishCommand,
 	}
+	all = append(all, networkCommands()...)
 	return withNouns(all)
 }
 
