@@ -79,8 +79,9 @@ func (e *SpaceError) Hints() []string {
 	return []string{"`moss system prune` removes what no container uses", "set MOSS_ROOT, or give --root, to a directory on another file system"}
 }
 
-// unpackedPerPacked is what layers of distributions grow by, roughly; the blob stays beside its tree.
-const unpackedPerPacked = 3
+// unpackedPerPacked is the least that layers of distributions grow by; the blob stays beside its tree. What turns out larger
+// meets the full disk itself (store.FullError): refusing a pull that fits would be worse.
+const unpackedPerPacked = 2
 
 func room(dir string, packed int64) error {
 	if packed == 0 {
