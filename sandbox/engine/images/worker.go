@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/moss-sandbox/moss/image/build/inside"
 	"github.com/moss-sandbox/moss/image/layer"
 	"github.com/moss-sandbox/moss/image/store"
 	"github.com/moss-sandbox/moss/image/worker"
@@ -79,6 +80,9 @@ func (w Worker) do(ctx context.Context, q worker.Request, data *os.File) (layer.
 
 // RunRole runs a role of the full program.
 func RunRole(ctx context.Context, inv *role.Invocation) error {
+	if inv.Name == inside.Role {
+		return inside.RunRole(inv)
+	}
 	if inv.Name != Role {
 		return fmt.Errorf("unknown role %q", inv.Name)
 	}
