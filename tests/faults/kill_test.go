@@ -128,7 +128,8 @@ func TestMillionLines(t *testing.T) {
 		l.Patience = 4 * harness.Patience
 		detached(t, l, "mm", "sh", "-c", fmt.Sprintf("seq 1 %d & seq 1 %d >&2; wait; exit 7", lines, lines))
 		for range 6 {
-			time.Sleep(150 * time.Millisecond)
+			harness.Eventually(t, 5*time.Second, "a supervisor serves", func() bool { return len(l.Running("moss-guard")) > 0 })
+			time.Sleep(100 * time.Millisecond)
 			for _, pid := range l.Running("moss-supervisor") {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}

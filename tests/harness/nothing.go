@@ -244,8 +244,8 @@ func (l *Login) files() []string {
 			if err != nil || path == dir || l.keeps(path) {
 				return nil
 			}
-			// Locks are never removed, and the keeper, a list of calls, leaves its record; both are of this boot only.
-			if base := filepath.Base(path); strings.HasSuffix(base, ".lock") || base == "users" || base == "keeper.json" {
+			// Locks are never removed; the keeper, a list of calls, leaves its record; what was probed holds for this boot.
+			if base := filepath.Base(path); strings.HasSuffix(base, ".lock") || base == "users" || base == "keeper.json" || base == "storage.json" {
 				return nil
 			}
 			if filepath.Base(filepath.Dir(path)) == "names" && d.Type()&fs.ModeSymlink == 0 {
