@@ -27,7 +27,7 @@ func interpreters() []interpreter {
 		under := func(l *spawn.List, o spawn.Options) (int, error) { return l.StartUnder(e, o) }
 		return []interpreter{{name: "emulated assembler", start: under, emulated: true}}
 	}
-	list := []interpreter{{name: "portable", start: (*spawn.List).Reexecute, private: 2048}}
+	list := []interpreter{{name: "portable", start: (*spawn.List).Reexecute, private: 4096}}
 	if spawn.HasAssembler {
 		list = append(list, interpreter{name: "assembler", start: (*spawn.List).Start, private: 64})
 	}

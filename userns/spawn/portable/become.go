@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// Numbers that package syscall lacks; they are the same on all architectures that Linux has got since 2011.
+// Numbers that package syscall lacks: new calls have had one number on all architectures but Alpha and MIPS since Linux 5.1.
 const (
 	sysClone3     = 435
 	sysCloseRange = 436
