@@ -28,6 +28,7 @@ type direction struct {
 	rest     []byte
 	splicing bool
 	readable bool
+	hangup   bool // an end may wait behind the bytes, of which no event will come any more
 	writable bool
 	ended    bool // end of file read
 	shut     bool // and passed on
@@ -45,10 +46,13 @@ type Env struct {
 func (e *Env) Join(l *reactor.Loop, a, b int) {
 	p := &Pair{env: e, fd: [2]int{a, b}}
 	for i := range p.way {
-		p.way[i].readable, p.way[i].writable = true, true
+		p.way[i].fresh()
 	}
 	p.enter(l)
 }
+
+// fresh assumes everything of sockets whose events have not been seen here.
+func (w *direction) fresh() { w.readable, w.hangup, w.writable = true, true, true }
 
 func (p *Pair) enter(l *reactor.Loop) {
 	p.loop, p.queued = l, false
@@ -74,6 +78,7 @@ func (s side) Ready(events uint32) {
 	in, out := &s.way[s.i], &s.way[1-s.i]
 	if events&(sys.EpollIn|sys.EpollRdHup|sys.EpollHup|sys.EpollErr) != 0 {
 		in.readable = true
+		in.hangup = in.hangup || events&^(sys.EpollIn|sys.EpollOut) != 0
 	}
 	if events&(sys.EpollOut|sys.EpollHup|sys.EpollErr) != 0 {
 		out.writable = true
@@ -122,7 +127,7 @@ func (p *Pair) yield() {
 	}
 	for i, fd := range p.fd {
 		p.loop.Remove(fd)
-		p.way[i].readable, p.way[i].writable = true, true
+		p.way[i].fresh()
 	}
 	next.Post(func() { p.enter(next) })
 }
@@ -173,6 +178,7 @@ func (p *Pair) fill(i int) (int, error) {
 		return 0, w.stopped(n, err)
 	}
 	w.splicing = n == len(buf)
+	w.readable = w.splicing || w.hangup // less than asked for: the rest will be an event of its own
 	m, err := sys.Write(p.fd[1-i], buf[:n])
 	if err != nil && err != syscall.EAGAIN {
 		return n, err
@@ -201,7 +207,7 @@ func (p *Pair) fillPipe(i int) (int, error) {
 func (w *direction) stopped(n int, err error) error {
 	switch {
 	case err == syscall.EAGAIN:
-		w.readable = false
+		w.readable, w.hangup = false, false
 		return nil
 	case err != nil:
 		return err

@@ -9,13 +9,13 @@ import (
 
 const (
 	startLimit = 5 * time.Second // for a switch to answer, on a busy machine
-	tries      = 3
+	tries      = 8
 )
 
 // With calls f with a client of the switch that serves dir. Where none serves, start is called first; it starts the role and
 // need not wait. When the switch goes away meanwhile (ErrGone), all is done again: f must be such that it can be.
 func With(dir string, start func() error, f func(*Client) error) (err error) {
-	for range tries {
+	for try := range tries {
 		var c *Client
 		if c, err = ensure(dir, start); err != nil {
 			return err
@@ -25,6 +25,7 @@ func With(dir string, start func() error, f func(*Client) error) (err error) {
 		if !errors.Is(err, ErrGone) {
 			return err
 		}
+		time.Sleep(2 * time.Millisecond << try) // one that has been killed can be connected to until it is quite dead
 	}
 	return err
 }
@@ -38,7 +39,21 @@ func ensure(dir string, start func() error) (*Client, error) {
 	if err := start(); err != nil {
 		return nil, err
 	}
-	return DialWait(path, startLimit)
+	return dialServing(path)
+}
+
+// dialServing waits for a switch that has just been started and makes sure that it is not its dying predecessor.
+func dialServing(path string) (*Client, error) {
+	for end := time.Now().Add(startLimit); ; time.Sleep(time.Millisecond) {
+		c, err := DialWait(path, time.Until(end))
+		if err != nil {
+			return nil, err
+		}
+		if _, err = c.Status(); err == nil || time.Now().After(end) {
+			return c, nil
+		}
+		c.Close()
+	}
 }
 
 // none tells that no switch listens.

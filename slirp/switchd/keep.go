@@ -30,7 +30,7 @@ func Keep(ctx context.Context, dir string, start func() error) error {
 		if err := start(); err != nil {
 			return err
 		}
-		c, err = DialWait(path, startLimit)
+		c, err = dialServing(path)
 		if none(err) {
 			return err
 		}

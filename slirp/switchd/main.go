@@ -106,14 +106,23 @@ func takeLock(dir string) (*os.File, error) {
 			lock.Close()
 			return nil, fmt.Errorf("locking %q: %w", lock.Name(), err)
 		}
-		if c, err := Dial(filepath.Join(dir, SocketName)); err == nil || time.Now().After(end) {
-			if err == nil {
-				c.Close()
-			}
+		if answers(dir) || time.Now().After(end) {
 			lock.Close()
 			return nil, ErrRunning
 		}
 	}
+}
+
+// answers tells whether a switch serves the directory. That it can be connected to is not enough: so can one that has been
+// killed and is not quite dead.
+func answers(dir string) bool {
+	c, err := Dial(filepath.Join(dir, SocketName))
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_, err = c.Status()
+	return err == nil
 }
 
 func newService(cfg Config) (*service, error) {
