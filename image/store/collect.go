@@ -57,7 +57,7 @@ func (s *Store) sweep(c collection) (done Collected, trash []string, err error) 
 	if err := s.sweepBlobs(gone, &done); err != nil {
 		return done, nil, err
 	}
-	if err := s.sweepAbout(roots); err != nil {
+	if err := errors.Join(s.sweepSessions(), s.sweepAbout(roots)); err != nil {
 		return done, nil, err
 	}
 	trash, err = s.sweepTrees(gone, &done)
@@ -114,7 +114,7 @@ func (s *Store) imageRoots(m *Image, roots map[image.Digest]bool) error {
 	return nil
 }
 
-// sessionRoots adds what running sessions named and removes the sessions nobody holds.
+// sessionRoots adds what running sessions named. A session that nobody holds needs nothing.
 func (s *Store) sessionRoots(roots map[image.Digest]bool) error {
 	names, err := s.fs.ReadDir("sessions")
 	if err != nil {
@@ -122,9 +122,7 @@ func (s *Store) sessionRoots(roots map[image.Digest]bool) error {
 	}
 	for _, n := range names {
 		n = "sessions/" + n
-		if l, err := s.fs.Lock(context.Background(), n, TryExclusive); err == nil {
-			s.fs.Remove(n)
-			l.Unlock()
+		if s.abandoned(n) {
 			continue
 		}
 		b, err := s.fs.ReadFile(n)
@@ -172,8 +170,8 @@ func (s *Store) sweepBlobs(gone func(image.Digest) bool, done *Collected) error 
 	return nil
 }
 
-// abandoned tells whether nobody holds the lock on what carries tempPrefix. Who makes such a thing locks it before they let
-// go of the store's lock, which the caller holds exclusively.
+// abandoned tells whether nobody holds the lock on a session or on what carries tempPrefix. Who makes such a thing locks it
+// before they let go of the store's lock: only who holds that exclusively may remove what is abandoned.
 func (s *Store) abandoned(name string) bool {
 	l, err := s.fs.Lock(context.Background(), name, TryExclusive)
 	if err != nil {
@@ -181,6 +179,17 @@ func (s *Store) abandoned(name string) bool {
 	}
 	l.Unlock()
 	return true
+}
+
+// sweepSessions removes the sessions of processes that are gone.
+func (s *Store) sweepSessions() error {
+	names, err := s.fs.ReadDir("sessions")
+	for _, n := range names {
+		if s.abandoned("sessions/" + n) {
+			s.fs.Remove("sessions/" + n)
+		}
+	}
+	return err
 }
 
 // sweepAbout forgets blobs that are neither here nor needed from elsewhere, and what is left of interrupted writes.

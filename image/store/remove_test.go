@@ -163,6 +163,29 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+func TestUsage(t *testing.T) {
+	s := newStore(t, Options{})
+	put(t, s, newSample(1, "a", "12345"))
+	before, err := s.Usage()
+	if err != nil || before.Trees != 5 || before.Blobs < 100 || before.Reclaimable != 0 {
+		t.Errorf("%+v, %v", before, err)
+	}
+	ss := begin(t, s)
+	if err := ss.Receive(t.Context(), fetch("1234567")); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := s.Usage(); err != nil || u.Reclaimable != 0 || u.Trees != 12 {
+		t.Errorf("during a pull: %+v, %v", u, err)
+	}
+	ss.lock.Unlock() // as SIGKILL does
+	if u, err := s.Usage(); err != nil || u.Reclaimable != 14 {
+		t.Errorf("after its death: %+v, %v", u, err)
+	}
+	if got, err := s.Collect(t.Context(), plainWorker{}); err != nil || got.Freed != 14 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // TestLockedStore: a stopped holder of the lock does not hang others, and is named.
 func TestLockedStore(t *testing.T) {
 	s := newStore(t, Options{LockFor: 50 * time.Millisecond})
