@@ -13,7 +13,7 @@ type interpreter struct {
 	name     string
 	start    func(*spawn.List, spawn.Options) (int, error)
 	emulated bool // by qemu-user, which has threads of its own, lacks clone3(2) and starts no program of its architecture
-	private  int  // kB of memory that a list may cost while it rests
+	private  int  // kB of memory that a list may cost while it rests; Go's heap may have got huge pages
 }
 
 // emulatorEnv names a user mode emulator for the test binary of another architecture:
@@ -27,7 +27,7 @@ func interpreters() []interpreter {
 		under := func(l *spawn.List, o spawn.Options) (int, error) { return l.StartUnder(e, o) }
 		return []interpreter{{name: "emulated assembler", start: under, emulated: true}}
 	}
-	list := []interpreter{{name: "portable", start: (*spawn.List).Reexecute, private: 4096}}
+	list := []interpreter{{name: "portable", start: (*spawn.List).Reexecute, private: 8192}}
 	if spawn.HasAssembler {
 		list = append(list, interpreter{name: "assembler", start: (*spawn.List).Start, private: 64})
 	}
