@@ -237,7 +237,7 @@ func TestHundredAtOnce(t *testing.T) {
 		codes := make([]harness.Result, n)
 		for i := range n {
 			group.Go(func() {
-				codes[i] = l.Moss("run", "-d", "--name", fmt.Sprintf("c%d", i), "--network", "none", "./root", "sh", "-c", fmt.Sprintf("echo line %d; sleep 1000", i))
+				codes[i] = l.Moss("run", "-d", "--name", fmt.Sprintf("c%d", i), "--network", "none", "./root", "sh", "-c", fmt.Sprintf("trap 'exit 0' TERM; echo line %d; sleep 1000 & wait", i))
 			})
 		}
 		group.Wait()
@@ -254,7 +254,7 @@ func TestHundredAtOnce(t *testing.T) {
 				return l.Moss("logs", fmt.Sprintf("c%d", i)).Stdout == fmt.Sprintf("line %d\n", i)
 			})
 		}
-		l.Sh("moss", `$moss stop -t 1 $($moss ps -q)`).OK(t)
+		l.Sh("moss", `$moss stop $($moss ps -q)`).OK(t)
 		if running := l.Moss("ps", "-q").OK(t); running != "" {
 			t.Errorf("after stop still run: %s", running)
 		}

@@ -31,7 +31,7 @@ func (l *Login) WantNothing() {
 			return
 		}
 	}
-	l.t.Errorf("left behind after 2 s:\n\t%s", strings.Join(leaks, "\n\t"))
+	l.t.Errorf("left behind after 2 s:\n\t%s", tail(strings.Join(leaks, "\n\t"), 20))
 }
 
 // Leaks lists what is there now and was not when the login was made.
