@@ -31,16 +31,21 @@ func (s *Store) Lowers(m *Image, mapKey string) ([]string, error) {
 	return s.LowersOf(m.Layers, mapKey)
 }
 
-// LowersOf is Lowers for layers that are no image yet, bottom first.
+// LowersOf is Lowers for layers that are no image yet, bottom first. A layer that an image has twice is there once, at its
+// upper place, which hides the lower one entirely: overlay refuses the same directory twice (ELOOP).
 func (s *Store) LowersOf(layers []image.Layer, mapKey string) ([]string, error) {
 	if !validMapKey(mapKey) {
 		return nil, fmt.Errorf("internal error: map key %q", mapKey)
 	}
 	var missing []image.Layer
 	lowers := make([]string, 0, len(layers))
-	boot := ""
+	boot, seen := "", make(map[image.Digest]bool, len(layers))
 	for _, l := range slices.Backward(layers) {
 		dir := layerDir(mapKey, l.DiffID)
+		if seen[l.DiffID] {
+			continue
+		}
+		seen[l.DiffID] = true
 		k, ok := s.usable(dir, &boot)
 		if !ok {
 			missing = append(missing, l)

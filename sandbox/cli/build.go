@@ -96,7 +96,10 @@ func (o *buildOptions) run(ctx context.Context, app *App, where string) error {
 		return err
 	}
 	show, pulls := o.display(app)
-	b.Progress = app.withNetworkNote(b.Network, show)
+	b.Progress = show
+	if !o.isQuiet() {
+		b.Progress = app.withNetworkNote(b.Network, show)
+	}
 	res, err := s.Build(ctx, b, pulls)
 	if err != nil {
 		return app.buildError(interrupted(ctx, err), o.isQuiet())
@@ -124,7 +127,7 @@ func (o *buildOptions) display(app *App) (func(build.Event), progress) {
 		return func(build.Event) {}, silent{}
 	}
 	out := app.Out
-	if b, _ := o.toStdout(); b {
+	if o.toStdout() {
 		out = app.Err // the result itself goes to standard output
 	}
 	c := &build.Classic{Text: func(s string) { _, _ = io.WriteString(out, s) }}
@@ -340,14 +343,14 @@ func (o *buildOptions) setCaches(b *build.Options) error {
 }
 
 // toStdout tells whether the result is written to standard output.
-func (o *buildOptions) toStdout() (bool, error) {
+func (o *buildOptions) toStdout() bool {
 	for _, w := range o.outputs {
 		f := commaFields(w)
 		if w == "-" || (f["type"] == "tar" || f["type"] == "oci") && (either(f, "dest") == "" || f["dest"] == "-") {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 func (o *buildOptions) setOutputs(app *App, b *build.Options) error {

@@ -149,7 +149,8 @@ func (s *Session) pull(ctx context.Context, name string, platform image.Platform
 	return s.c.Pull(ctx, name, platform)
 }
 
-// hold keeps an image from garbage collection for as long as the session lives.
+// hold keeps an image from garbage collection for as long as the session lives. Its configuration is read from the blob:
+// Lookup's has no history, and what is built on the image continues that.
 func (s *Session) hold(ctx context.Context, m *store.Image) (build.Image, error) {
 	digests := []image.Digest{m.ID}
 	for _, l := range m.Layers {
@@ -158,7 +159,12 @@ func (s *Session) hold(ctx context.Context, m *store.Image) (build.Image, error)
 	if err := s.ss.Add(ctx, digests...); err != nil {
 		return build.Image{}, err
 	}
-	return build.Image{ID: m.ID, Config: m.Config, Layers: m.Layers}, nil
+	b, err := s.c.Store.ReadBlob(m.ID, image.MaxConfigBytes)
+	if err != nil {
+		return build.Image{}, err
+	}
+	c, err := image.ParseConfig(b)
+	return build.Image{ID: m.ID, Config: c, Layers: m.Layers}, err
 }
 
 // Load implements build.Images.
