@@ -8,10 +8,11 @@ import "strings"
 func full() []Command {
 	all := []Command{
 		inspectCommand, inspectContainerCommand, inspectImageCommand, pullCommand, pushCommand, imagesCommand, rmiCommand, tagCommand,
-		historyCommand, loginCommand, logoutCommand, infoCommand, completionCommand, completeCommand, aliasCommand, helpCommand,
+		historyCommand, buildCommand, loginCommand, logoutCommand, saveCommand, loadCommand, infoCommand, completionCommand, completeCommand, aliasCommand, helpCommand,
 		renameCommand, topCommand, portCommand, eventsCommand, containerPruneCommand, volumeCreateCommand, volumeListCommand,
 		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand, publishCommand, unpublishCommand,
 	}
+	all = append(all, diffCommand, cpCommand, exportCommand)
 	all = append(all, networkCommands()...)
 	return withNouns(all)
 }

@@ -42,12 +42,23 @@ func (e *Engine) base(ctx context.Context, o *Create) (*base, error) {
 			return nil, err
 		}
 	}
+	release, err := images.Hold(ctx) // nobody removes the image until the container that stands on it can be seen
+	if err != nil {
+		return nil, err
+	}
 	img, lower, err := unpacked(images, o.Image, ns.Map.Key())
 	if (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotUnpacked)) && o.Pull != "never" {
+		release() // a pull takes its time, and holds for itself
 		if err := e.pull(ctx, o.Image); err != nil {
 			return nil, err
 		}
+		if release, err = images.Hold(ctx); err != nil {
+			return nil, err
+		}
 		img, lower, err = unpacked(images, o.Image, ns.Map.Key())
+	}
+	if err != nil {
+		release()
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("No such image: %s", familiar(o.Image))
@@ -60,9 +71,10 @@ func (e *Engine) base(ctx context.Context, o *Create) (*base, error) {
 	}
 	kind, err := e.storage()
 	if err != nil {
+		release()
 		return nil, err
 	}
-	b := &base{id: string(img.ID), config: &img.Config.Config, kind: kind}
+	b := &base{release: release, id: string(img.ID), config: &img.Config.Config, kind: kind}
 	b.trees = []spec.Tree{{Target: "/", Lower: lower, Upper: "upper", Work: "work"}}
 	return b, nil
 }
@@ -119,7 +131,7 @@ func (e *Engine) directory(ctx context.Context, name string) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &base{kind: kind, config: &image.Settings{Cmd: []string{"/bin/sh"}}}
+	b := &base{release: func() {}, kind: kind, config: &image.Settings{Cmd: []string{"/bin/sh"}}}
 	src := machine.Source{Dir: dir, DataRoot: e.Dirs.Data, Owner: machine.Owner{UID: e.Dirs.UID, GID: e.Dirs.GID}, Mapped: ns.Map.HasUID}
 	root, err := machine.Prepare(ctx, src)
 	if err != nil {

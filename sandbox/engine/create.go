@@ -35,6 +35,7 @@ func (e *Engine) Create(ctx context.Context, o *Create) (*Created, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer base.release()
 	if err := e.checkRoot(base); err != nil {
 		return nil, err
 	}

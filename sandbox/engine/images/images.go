@@ -111,6 +111,7 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress registry.Progress) 
 	if err != nil {
 		return nil, err
 	}
+	s.settle()
 	var out []Pulled
 	for _, d := range done {
 		s.e.Dirs.Emit(sandbox.Event{Type: "image", Act: "pull", ID: d.Ref.Familiar(), Attrs: map[string]string{"name": d.Ref.FamiliarName()}})

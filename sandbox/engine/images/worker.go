@@ -83,6 +83,9 @@ func RunRole(ctx context.Context, inv *role.Invocation) error {
 	if inv.Name == inside.Role {
 		return inside.RunRole(inv)
 	}
+	if inv.Name == SettleRole {
+		return runSettle(ctx, inv)
+	}
 	if inv.Name != Role {
 		return fmt.Errorf("unknown role %q", inv.Name)
 	}
