@@ -2,18 +2,13 @@ package slirp
 
 import "net/netip"
 
-var (
-	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
-	broadcast   = netip.MustParseAddr("255.255.255.255")
-	linkLocal4  = netip.MustParsePrefix("169.254.0.0/16")
-	linkLocal6  = netip.MustParsePrefix("fe80::/10")
-)
-
 // outsideWorld refuses what is never another host: connect(2) to 0.0.0.0, :: or a v4-mapped address ends at the caller's
 // own loopback.
 func outsideWorld(a netip.Addr) bool {
-	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() &&
-		a != broadcast && !thisNetwork.Contains(a)
+	if !a.IsValid() || a.Is4In6() || a.Zone() != "" || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
+		return false
+	}
+	return a.Is6() || a.As4()[0] != 0 && a.As4() != [4]byte{255, 255, 255, 255}
 }
 
 // Policy says what the containers of one network may ask the switch to dial.
@@ -39,7 +34,7 @@ func (p *Policy) Outside(to netip.AddrPort) (netip.AddrPort, bool) {
 		}
 		return netip.AddrPortFrom(loopbackOf(a), to.Port()), true
 	}
-	if p.Internal || !outsideWorld(a) || !p.LinkLocal && (linkLocal4.Contains(a) || linkLocal6.Contains(a)) {
+	if p.Internal || !outsideWorld(a) || !p.LinkLocal && a.IsLinkLocalUnicast() {
 		return netip.AddrPort{}, false
 	}
 	for _, f := range p.Foreign {
