@@ -1,4 +1,3 @@
-// Package imagetest lets tests of images run as uid 0 of a user namespace, as the worker does, whoever starts them.
 package imagetest
 
 import (

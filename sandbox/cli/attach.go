@@ -12,7 +12,6 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/engine"
-	"github.com/moss-sandbox/moss/sandbox/guest"
 	"github.com/moss-sandbox/moss/sandbox/output"
 	"github.com/moss-sandbox/moss/sandbox/supervisor"
 	"github.com/moss-sandbox/moss/userns/sys"
@@ -106,7 +105,7 @@ func held(c *sandbox.Snapshot, in bool) (stdin, master *os.File, err error) {
 	case c.Spec.Process.TTY:
 		master, err = supervisor.TakeMaster(c)
 	case in && !c.Spec.Process.StdinOnce:
-		stdin, err = supervisor.OpenHeld(c.State.Holder, guest.HolderStdin, os.O_WRONLY)
+		stdin, err = supervisor.OpenStdin(c)
 	}
 	return stdin, master, err
 }

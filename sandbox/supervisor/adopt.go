@@ -77,6 +77,11 @@ func OpenHeld(holder userns.Process, n, flags int) (*os.File, error) {
 	return f, nil
 }
 
+// OpenStdin opens the write end of a running container's input, which its holder keeps.
+func OpenStdin(c *sandbox.Snapshot) (*os.File, error) {
+	return OpenHeld(c.State.Holder, guest.HolderStdin, os.O_WRONLY)
+}
+
 // TakeMaster takes the terminal's master of a running container.
 func TakeMaster(c *sandbox.Snapshot) (*os.File, error) {
 	fd, err := c.State.Holder.Open()
