@@ -98,7 +98,7 @@ func TestVolumes(t *testing.T) {
 			{"twice is no error", `$moss volume create vol`, "vol\n", "", 0},
 			{"without a name", `$moss volume create | wc -c; $moss volume prune -f | grep -c ^Deleted`, "65\n1\n", "", 0},
 			{"bad name", `$moss volume create a/b`, "", "*includes invalid characters for a local volume name", 1},
-			{"ls", `$moss volume ls`, "DRIVER    VOLUME NAME\nlocal     vol\n", "", 0},
+			{"ls", `$moss volume ls`, `~DRIVER +VOLUME NAME\nlocal +vol\n`, "", 0},
 			{"ls by label", `$moss volume ls -q --filter label=a=b --filter name=vo`, "vol\n", "", 0},
 			{"inspect", `$moss volume inspect -f '{{.Name}} {{.Driver}} {{.Scope}} {{.Labels.a}}' vol`, "vol local local b\n", "", 0},
 			{"inspect of nothing", `$moss volume inspect nosuch`, "[]\n", "$moss: get nosuch: no such volume\n", 1},
