@@ -26,8 +26,10 @@ run: build ## the main job, no registry needed: a sandbox of this machine in whi
 	./tests/harness/first-light ./moss
 
 test: build test-setup ## all tests but the long ones; as root it installs what they need, as a user it runs this account's part
-	$(TEST_ENV) $(GO) test -count=1 -timeout 10m $$($(GO) list ./... | grep -v '^$(PKG)/tests')
-	$(TEST_ENV) $(GO) test -count=1 -timeout 14m -p 1 ./tests/...
+	@# Two halves, both always: the packages side by side, then the scenarios, which share accounts, one by one.
+	@code=0; export $(TEST_ENV); \
+	$(GO) test -count=1 -timeout 10m $$($(GO) list ./... | grep -v '^$(PKG)/tests') || code=1; \
+	$(GO) test -count=1 -timeout 14m -p 1 ./tests/... || code=1; exit $$code
 
 test-setup:
 	$(GO) run ./tests/harness/setup
