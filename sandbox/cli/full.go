@@ -12,7 +12,7 @@ func full() []Command {
 		renameCommand, topCommand, portCommand, eventsCommand, containerPruneCommand, volumeCreateCommand, volumeListCommand,
 		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand, publishCommand, unpublishCommand,
 	}
-	all = append(all, diffCommand, cpCommand, exportCommand)
+	all = append(all, diffCommand, cpCommand, exportCommand, commitCommand, systemDFCommand, systemPruneCommand, systemResetCommand)
 	all = append(all, networkCommands()...)
 	return withNouns(all)
 }

@@ -35,7 +35,7 @@ const (
 // Diff lists what a container has changed, by path. It may run meanwhile.
 func Diff(ctx context.Context, e *engine.Engine, c *sandbox.Snapshot) ([]Change, error) {
 	q := layers(e, c)
-	q.Op, q.Mounts = opDiff, c.Spec.Mounts
+	q.Op = opDiff
 	a, err := ask(ctx, e, q, nil, nil)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func layers(e *engine.Engine, c *sandbox.Snapshot) request {
 }
 
 func (q *request) diff() (out []Change, err error) {
-	places := Places(q.Mounts)
+	places := Places()
 	for _, t := range q.Trees {
 		upper, err := tree.Open(t.Upper)
 		if err != nil {
@@ -90,14 +90,10 @@ func lowers(dirs []string) (*tree.Dir, error) {
 	return tree.FromFile(f), nil
 }
 
-// Places are the paths at which something is mounted in every container or in one with these mounts. What lies there in the
-// upper directory was made to mount on, and is no change.
-func Places(mounts []spec.Mount) []string {
-	out := []string{"/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
-	for _, m := range mounts {
-		out = append(out, path.Clean(m.Target))
-	}
-	return out
+// Places are the paths at which something of moss is mounted in every container. What lies there in the upper directory was
+// made to mount on, and is no change; the places of volumes are, as with Docker.
+func Places() []string {
+	return []string{"/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
 }
 
 // differ compares an upper directory with what lies below. whole: the upper directory is a copy of everything.
