@@ -12,6 +12,7 @@ import (
 	"github.com/moss-sandbox/moss/image/machine"
 	"github.com/moss-sandbox/moss/image/store"
 	"github.com/moss-sandbox/moss/sandbox/spec"
+	"github.com/moss-sandbox/moss/slirp"
 )
 
 // base is what a container stands on: an image's layers, or a directory of this machine.
@@ -161,4 +162,4 @@ func pathError(err error) error {
 }
 
 // defaultNetwork is the network of run without --network.
-const defaultNetwork = "none"
+const defaultNetwork = slirp.NameBridge

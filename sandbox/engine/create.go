@@ -153,9 +153,6 @@ func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
 		return nil, nil, err
 	}
 	warnings = append(warnings, more...)
-	if o.Host.Network == "" && sp.Host.Network == string(spec.None) && !e.Config.Quiet {
-		warnings = append(warnings, "this container has no network; --network host gives it this machine's")
-	}
 	sp.Mounts, err = e.mounts(o, b)
 	return sp, warnings, err
 }
