@@ -55,11 +55,11 @@ func freePort(t *testing.T) string {
 }
 
 // get fetches a page as a browser on this machine would, waiting for its server to be up.
-func get(t *testing.T, hostPort string) (body string) {
+func get(t *testing.T, hostPort, page string) (body string) {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	harness.Eventually(t, 10*time.Second, "http://"+hostPort+" answers", func() bool {
-		r, err := client.Get("http://" + hostPort + "/")
+	harness.Eventually(t, 10*time.Second, "http://"+hostPort+"/"+page+" answers", func() bool {
+		r, err := client.Get("http://" + hostPort + "/" + page)
 		if err != nil {
 			return false
 		}
@@ -142,7 +142,7 @@ func TestPublishedPorts(t *testing.T) {
 		serveWeb(t, l, "aa", "-p", port+":80")
 		host := hostAddress(t)
 		for _, at := range []string{"127.0.0.1", host} {
-			if got := get(t, net.JoinHostPort(at, port)); got != "aa\n" {
+			if got := get(t, net.JoinHostPort(at, port), ""); got != "aa\n" {
 				t.Errorf("http://%s:%s: %q", at, port, got)
 			}
 		}
@@ -156,7 +156,7 @@ func TestPublishedPorts(t *testing.T) {
 		l.Moss("ps", "-a", "--format", "{{.Names}} {{.State}}").Want(t, harness.Result{Stdout: "bb created\naa running\n"})
 
 		l.Moss("publish", "aa", more+":80").OK(t)
-		if got := get(t, "127.0.0.1:"+more); got != "aa\n" {
+		if got := get(t, "127.0.0.1:"+more, ""); got != "aa\n" {
 			t.Errorf("published later: %q", got)
 		}
 		l.Moss("unpublish", "aa", more+":80").Want(t, harness.Result{})
@@ -172,20 +172,12 @@ func TestPublishedPorts(t *testing.T) {
 func TestPublishedPortsShowTheSource(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		port, host := freePort(t), hostAddress(t)
-		l.Moss("run", "-d", "--name", "aa", "-p", port+":81", "./root", "sh", "-c", "exec nc -lk -p 81 -e sh -c 'netstat -tn | grep :81'").OK(t)
-		var said string
-		harness.Eventually(t, 10*time.Second, "the container answers", func() bool {
-			c, err := net.DialTimeout("tcp", net.JoinHostPort(host, port), time.Second)
-			if err != nil {
-				return false
-			}
-			defer c.Close()
-			_ = c.SetReadDeadline(time.Now().Add(3 * time.Second))
-			b := make([]byte, 4096)
-			n, _ := c.Read(b)
-			said = string(b[:n])
-			return strings.Contains(said, c.LocalAddr().String())
-		})
+		l.Moss("run", "-d", "--name", "aa", "-p", port+":80", "./root", "sh", "-c",
+			`mkdir /tmp/cgi-bin; printf '#!/bin/sh\necho; echo $REMOTE_ADDR' >/tmp/cgi-bin/who; chmod 755 /tmp/cgi-bin/who; exec httpd -f -p 80 -h /tmp`).OK(t)
+		said := get(t, net.JoinHostPort(host, port), "cgi-bin/who")
+		if strings.TrimPrefix(strings.Trim(strings.TrimSpace(said), "[]"), "::ffff:") != host {
+			t.Errorf("called from %s, the container saw %q", host, said)
+		}
 		l.Moss("rm", "-f", "aa").OK(t)
 	})
 }
@@ -195,7 +187,7 @@ func TestNetworkSurvivesItsSwitch(t *testing.T) {
 		port := freePort(t)
 		l.Moss("network", "create", "nn").OK(t)
 		serveWeb(t, l, "aa", "--network", "nn", "-p", port+":80")
-		get(t, "127.0.0.1:"+port)
+		get(t, "127.0.0.1:"+port, "")
 		before := l.Moss("inspect", "-f", "{{.NetworkSettings.Networks.nn.IPAddress}}", "aa").OK(t)
 		old := l.Running("moss-switch")
 		if len(old) != 1 {
@@ -204,7 +196,7 @@ func TestNetworkSurvivesItsSwitch(t *testing.T) {
 		if err := syscall.Kill(old[0], syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if got := get(t, "127.0.0.1:"+port); got != "aa\n" {
+		if got := get(t, "127.0.0.1:"+port, ""); got != "aa\n" {
 			t.Errorf("after the switch's death: %q", got)
 		}
 		l.Moss("run", "--rm", "--network", "nn", "./root", "sh", "-c", awaitWeb("aa")+"wget -q -O- http://aa/").Want(t, harness.Result{Stdout: "aa\n"})
