@@ -273,7 +273,8 @@ func (l *Login) files() []string {
 	return found
 }
 
-// keeps says whether the file is one that stays by design: images, volumes, networks, the event log, locks of the store.
+// keeps says whether the file is one that stays by design: images, volumes, networks, the event log, locks of the store, the
+// build cache and cache mounts.
 func (l *Login) keeps(path string) bool {
 	rel, err := filepath.Rel(l.Data(), path)
 	if err != nil {
@@ -281,7 +282,7 @@ func (l *Login) keeps(path string) bool {
 	}
 	top, _, _ := strings.Cut(rel, "/")
 	switch top {
-	case "blobs", "layers", "images", "about", "lock", "volumes", "networks", "events", "machine":
+	case "blobs", "layers", "images", "about", "lock", "locks", "volumes", "networks", "events", "machine", "buildcache", "caches":
 		return true
 	}
 	return false

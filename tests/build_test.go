@@ -1,0 +1,279 @@
+package tests
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/moss-sandbox/moss/tests/harness"
+)
+
+// dockerIO makes a registry stand for docker.io in a login.
+func dockerIO(l *harness.Login, r harness.Registry) { l.Env = append(l.Env, "MOSS_DOCKER_IO="+r.Host) }
+
+const twoStages = `file ctx/Dockerfile @%s
+file ctx/app/greeting hello
+`
+
+// buildContext writes a Dockerfile and some files below ./ctx.
+func buildContext(t *testing.T, l *harness.Login, dockerfile string) {
+	t.Helper()
+	text := filepath.Join(t.TempDir(), "Dockerfile")
+	if err := os.WriteFile(text, []byte(dockerfile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l.CreateTree(l.Work, fmt.Sprintf(twoStages, text))
+}
+
+func TestBuild(t *testing.T) {
+	registry := harness.ServeRegistry(t, nil)
+	registry.Push(t, "library/busybox:latest", harness.BusyboxImage(t))
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		dockerIO(l, registry)
+		buildContext(t, l, `FROM busybox AS maker
+ENV GREETING="good day"
+WORKDIR /work
+COPY app/ ./
+RUN echo "$GREETING from $(id -u) in $(pwd)" > said && cat said
+FROM busybox
+COPY --from=maker /work /result
+WORKDIR /result
+CMD ["cat", "greeting", "said"]
+`)
+		out := l.Moss("build", "--network", "none", "-t", "two:1", "-t", "two:latest", "ctx").OK(t)
+		for _, want := range []string{"Step 1/9 : FROM busybox AS maker\n", "\ngood day from 0 in /work\n", "\nSuccessfully tagged two:1\nSuccessfully tagged two:latest"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("build lacks %q:\n%s", want, out)
+			}
+		}
+		l.Moss("run", "--rm", "--network", "none", "two").Want(t, harness.Result{Stdout: "hello\ngood day from 0 in /work\n"})
+		id := l.Moss("images", "-q", "--no-trunc", "two:1").OK(t)
+		l.Moss("build", "--network", "none", "-q", "ctx").Want(t, harness.Result{Stdout: id + "\n"})
+		if r := l.Moss("build", "--network", "none", "ctx"); strings.Count(r.Stdout, "Using cache") != 7 || strings.Contains(r.Stdout, "Running in") {
+			t.Errorf("second build: %s", r)
+		}
+		history := l.Moss("history", "--no-trunc", "two:1").OK(t)
+		if !strings.Contains(history, strings.TrimPrefix(id, "sha256:")) || strings.Count(history, "<missing>") != 0 {
+			t.Errorf("history:\n%s", history)
+		}
+	})
+}
+
+// A command that fails ends the build with its code, shows where, and nothing is tagged; the steps before it stay.
+func TestBuildFails(t *testing.T) {
+	registry := harness.ServeRegistry(t, nil)
+	registry.Push(t, "library/busybox:latest", harness.BusyboxImage(t))
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		dockerIO(l, registry)
+		for _, c := range []struct {
+			name, dockerfile string
+			code             int
+			text             string
+		}{
+			{"code", "FROM busybox\nRUN echo before; exit 7\n", 7, "   2 | >>> RUN echo before; exit 7\nmoss: The command '/bin/sh -c echo before; exit 7' returned a non-zero code: 7\n"},
+			{"signal", "FROM busybox\nRUN sh -c 'kill -9 $$' || exit $?\n", 137, "non-zero code: 137"},
+			{"no such command", "FROM busybox\nRUN [\"nosuch\"]\n", 127, `exec: "nosuch": executable file not found in $PATH`},
+			{"no such file", "FROM busybox\nCOPY app/greetings /\n", 1, "greetings"},
+			{"no such instruction", "FROM busybox\nRUNN true\n", 1, "RUNN"},
+			{"no such user", "FROM busybox\nUSER nobody-here\nRUN true\n", 1, "unable to find user nobody-here"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				buildContext(t, l, c.dockerfile)
+				r := l.Moss("build", "--network", "none", "-t", "failed", "ctx")
+				if r.Code != c.code || !strings.Contains(r.Stdout+r.Stderr, c.text) {
+					t.Errorf("got %s\nwant code %d and %q", r, c.code, c.text)
+				}
+				if r := l.Moss("images", "-q", "failed"); r.Stdout != "" {
+					t.Errorf("something is tagged: %s", r)
+				}
+			})
+		}
+		l.Moss("build", "nosuch").Fails(t, 1, `unable to prepare context: path "nosuch" not found`)
+	})
+}
+
+// RUN sees what its mounts show and leaves nothing of it in the image; two equal layers can be stood on.
+func TestBuildMounts(t *testing.T) {
+	registry := harness.ServeRegistry(t, nil)
+	registry.Push(t, "library/busybox:latest", harness.BusyboxImage(t))
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		dockerIO(l, registry)
+		l.Env = append(l.Env, "WORD=sesame")
+		buildContext(t, l, `FROM busybox AS other
+RUN mkdir /o && echo other > /o/file && ln -s /etc/passwd /o/link
+FROM busybox
+RUN --mount=type=secret,id=word,mode=0444 [ "$(cat /run/secrets/word)" = sesame ]
+RUN --mount=type=secret,id=word,uid=7,gid=8,mode=0400,target=/key stat -c 'key %u:%g %a' /key
+RUN --mount=type=cache,target=/cache echo kept >> /cache/log && echo cache $(wc -l < /cache/log)
+RUN --mount=type=bind,target=/ctx cat /ctx/app/greeting
+RUN --mount=type=bind,from=other,source=/o,target=/o,rw cat /o/file && head -n 1 /o/link && echo x > /o/new
+RUN --mount=type=tmpfs,target=/scratch touch /scratch/x && mount | grep -c ' on /scratch type tmpfs'
+RUN true
+RUN true
+RUN <<EOF
+#!/bin/sh
+echo a script $((6*7))
+EOF
+CMD ["ls", "/cache", "/ctx", "/key", "/o", "/run/secrets", "/scratch"]
+`)
+		build := []string{"build", "--network", "none", "--no-cache", "--secret", "id=word,env=WORD", "-t", "mounts", "ctx"}
+		l.Moss(build...).OK(t)
+		out := l.Moss(build...).OK(t)
+		key := "\nkey 7:8 400\n"
+		if l.Ids == harness.OneID {
+			key = "\nkey " // the one id there is
+		}
+		for _, want := range []string{key, "\ncache 2\n", "\nhello\n", "\nother\nroot:", "\n1\n", "\na script 42\n"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("build lacks %q:\n%s", want, out)
+			}
+		}
+		r := l.Moss("run", "--rm", "--network", "none", "mounts")
+		if r.Stdout != "" || strings.Count(r.Stderr, "No such file") != 6 {
+			t.Errorf("the image has what only its builds should: %s", r)
+		}
+	})
+}
+
+// The course's Flask file, line by line, on a Debian that stands for ubuntu: built, run, asked, pushed, pulled, run again.
+func TestBuildCourse(t *testing.T) {
+	harness.RequireRoot(t)
+	registry := harness.DebianRegistry(t)
+	registry.Push(t, "library/ubuntu:latest", withPip(t, harness.DebianImage(t)))
+	index := packageIndex(t)
+	for _, name := range []string{"subids", "oneid"} {
+		t.Run(name, func(t *testing.T) {
+			l := harness.Named(t, name).Login(t)
+			harness.Nothing(t, l)
+			l.Patience = 10 * harness.Patience
+			dockerIO(l, registry)
+			course(t, l, registry, index)
+		})
+	}
+}
+
+const courseFile = `FROM ubuntu
+MAINTAINER  ashutoshh@linux.com
+RUN apt update
+RUN apt install python3 -y
+RUN     apt install python3-pip -y 
+# to install flask we need pip3 command 
+RUN mkdir /webapp
+COPY  . /webapp/
+WORKDIR /webapp
+RUN pip3 install -r requirements.txt
+EXPOSE 5000
+CMD ["python3","demo.py"]
+`
+
+const courseProgram = `import greeting, http.server
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(greeting.TEXT.encode())
+    def log_message(self, *a): pass
+http.server.HTTPServer(("0.0.0.0", 5000), H).serve_forever()
+`
+
+func course(t *testing.T, l *harness.Login, registry harness.Registry, index string) {
+	t.Helper()
+	for name, text := range map[string]string{
+		"my.dockerfile": courseFile, "demo.py": courseProgram, "requirements.txt": "--index-url " + index + "\ngreeting==1.0\n",
+	} {
+		if err := os.WriteFile(l.Work+"/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := l.Docker("build", "--network", "host", "-t", "ashuflask:v001", "-f", "my.dockerfile", ".").OK(t)
+	if !strings.HasSuffix(out, "Successfully tagged ashuflask:v001") {
+		t.Errorf("build ends with %q", out[max(0, len(out)-200):])
+	}
+	if r := l.Docker("history", "ashuflask:v001"); strings.Contains(strings.SplitN(r.Stdout, "apt update", 2)[0], "<missing>") {
+		t.Errorf("history: %s", r)
+	}
+	if r := l.Docker("inspect", "-f", "{{.Author}} {{.Config.Cmd}} {{.Config.WorkingDir}}", "ashuflask:v001"); r.Stdout != "ashutoshh@linux.com [python3 demo.py] /webapp\n" {
+		t.Errorf("inspect: %s", r)
+	}
+	name := registry.Host + "/" + l.Name + "/ashuflask:v001"
+	l.Docker("tag", "ashuflask:v001", name).OK(t)
+	l.Docker("push", "-q", name).OK(t)
+	answers(t, l, "ashuflask:v001")
+	l.Docker("rmi", name, "ashuflask:v001").OK(t)
+	l.Docker("pull", "-q", name).OK(t)
+	answers(t, l, name)
+	l.Docker("rmi", name).OK(t)
+}
+
+// answers runs the course's program and asks it over a published port.
+func answers(t *testing.T, l *harness.Login, img string) {
+	t.Helper()
+	l.Docker("run", "-itd", "--name", "ashuc1", "--network", "bridge", "-p", "1234:5000", img).OK(t)
+	harness.Eventually(t, 20*time.Second, "the web application answers", func() bool {
+		r, err := http.Get("http://127.0.0.1:1234/")
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		b, _ := io.ReadAll(r.Body)
+		return string(b) == "hello from a wheel"
+	})
+	l.Docker("rm", "-f", "ashuc1").OK(t)
+}
+
+// withPip lets pip install beside Debian's own packages, as the course's ubuntu did.
+func withPip(t *testing.T, img harness.Image) harness.Image {
+	t.Helper()
+	f, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f = f.DeepCopy()
+	f.Config.Env = append(f.Config.Env, "PIP_BREAK_SYSTEM_PACKAGES=1", "DEBIAN_FRONTEND=noninteractive")
+	if img, err = mutate.ConfigFile(img, f); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// packageIndex serves one wheel as a package index on loopback.
+func packageIndex(t *testing.T) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, f := range [][2]string{
+		{"greeting.py", "TEXT = 'hello from a wheel'\n"},
+		{"greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n"},
+		{"greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: moss\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+		{"greeting-1.0.dist-info/RECORD", "greeting.py,,\ngreeting-1.0.dist-info/METADATA,,\ngreeting-1.0.dist-info/WHEEL,,\ngreeting-1.0.dist-info/RECORD,,\n"},
+	} {
+		w, err := z.Create(f[0])
+		if err == nil {
+			_, err = io.WriteString(w, f[1])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const wheel = "greeting-1.0-py3-none-any.whl"
+	mux := http.NewServeMux()
+	mux.HandleFunc("/simple/greeting/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, "<!DOCTYPE html><html><body><a href=\"/%s\">%s</a></body></html>", wheel, wheel)
+	})
+	mux.HandleFunc("/"+wheel, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b.Bytes()) })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL + "/simple"
+}
