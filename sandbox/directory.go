@@ -86,6 +86,9 @@ func (d *Dirs) TakeName(name, id string) error {
 	link := d.Names() + "/" + name
 	for range 3 {
 		err := os.Symlink(id, link)
+		if errors.Is(err, fs.ErrNotExist) && d.Ensure(d.Names()) == nil {
+			err = os.Symlink(id, link)
+		}
 		if err == nil {
 			return d.Own(link)
 		}

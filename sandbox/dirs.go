@@ -163,7 +163,7 @@ func (d *Dirs) Ensure(path string) error {
 func (d *Dirs) Containers() string { return d.Data + "/containers" }
 
 // Names is where a container's name leads to its id.
-func (d *Dirs) Names() string { return d.Data + "/names" }
+func (d *Dirs) Names() string { return d.Data + "/container-names" }
 
 // Mnt is the empty directory on which each maker mounts its root, in mounts of its own.
 func (d *Dirs) Mnt() string { return d.Data + "/mnt" }

@@ -10,7 +10,7 @@
 //	    log, index   raw output, and a record per piece of it
 //	    etc/         hosts, hostname, resolv.conf as the container sees them
 //	    upper/ work/ what it changed in its root
-//	<data>/names/NAME -> ID
+//	<data>/container-names/NAME -> ID
 //	<data>/events    one line per transition, of everybody
 //
 // There is no database and no lock over more than one container. Readers take no lock. Dead means: the lock on alive is

@@ -37,8 +37,7 @@ type buildOptions struct {
 	tags, buildArgs, labels, secrets, ssh, hosts, contexts, cacheFrom, cacheTo, outputs, ulimits []string
 
 	file, target, network, platform, progress, iidfile string
-	memory, memorySwap, cpus, cpuset, mems, shm        string
-	shares, period, quota                              int64
+	shm                                                string
 	noCache, pull, quiet                               bool
 }
 
@@ -67,14 +66,6 @@ func (o *buildOptions) addFlags(fs *pflag.FlagSet) {
 // addRunFlags adds what the commands of RUN are run with, and flags of other builders that change nothing here.
 func (o *buildOptions) addRunFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.network, "network", "default", "Set the networking mode for the RUN instructions (default, none, host)")
-	fs.StringVarP(&o.memory, "memory", "m", "", "Memory limit of each RUN")
-	fs.StringVar(&o.memorySwap, "memory-swap", "", "Memory and swap limit; -1 is no limit")
-	fs.StringVar(&o.cpus, "cpus", "", "Number of CPUs of each RUN")
-	fs.Int64VarP(&o.shares, "cpu-shares", "c", 0, "CPU shares (relative weight)")
-	fs.Int64Var(&o.period, "cpu-period", 0, "Limit the CPU CFS period")
-	fs.Int64Var(&o.quota, "cpu-quota", 0, "Limit the CPU CFS quota")
-	fs.StringVar(&o.cpuset, "cpuset-cpus", "", "CPUs in which to allow execution (0-3, 0,1)")
-	fs.StringVar(&o.mems, "cpuset-mems", "", "MEMs in which to allow execution (0-3, 0,1)")
 	fs.StringVar(&o.shm, "shm-size", "", "Size of /dev/shm")
 	fs.StringArrayVar(&o.ulimits, "ulimit", nil, "Ulimit options")
 	for name, def := range map[string]bool{"rm": true, "force-rm": false, "compress": false, "disable-content-trust": true, "load": false} {
@@ -386,30 +377,15 @@ func (o *buildOptions) setOutputs(app *App, b *build.Options) error {
 }
 
 func (o *buildOptions) setResources(b *build.Options) error {
-	r := &b.Resources
-	r.CPUShares, r.CPUPeriod, r.CPUQuota, r.CPUSet, r.MemSet, r.Ulimits = o.shares, o.period, o.quota, o.cpuset, o.mems, o.ulimits
-	for _, s := range []struct {
-		flag, text string
-		to         *int64
-	}{{"memory", o.memory, &r.Memory}, {"memory-swap", o.memorySwap, &r.MemorySwap}, {"shm-size", o.shm, &r.ShmSize}} {
-		if s.text == "" {
-			continue
-		}
-		if s.text == "-1" && s.flag == "memory-swap" {
-			*s.to = -1
-			continue
-		}
-		n, err := units.RAMInBytes(s.text)
-		if err != nil {
-			return fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", s.text, s.flag, err)
-		}
-		*s.to = n
+	b.Resources.Ulimits = o.ulimits
+	if o.shm == "" {
+		return nil
 	}
-	if o.cpus != "" {
-		if _, err := fmt.Sscanf(o.cpus, "%g", &r.CPUs); err != nil || r.CPUs < 0 {
-			return fmt.Errorf("invalid argument %q for \"--cpus\" flag: not a number of processors", o.cpus)
-		}
+	n, err := units.RAMInBytes(o.shm)
+	if err != nil {
+		return fmt.Errorf("invalid argument %q for \"--shm-size\" flag: %w", o.shm, err)
 	}
+	b.Resources.ShmSize = n
 	return nil
 }
 

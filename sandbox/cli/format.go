@@ -132,6 +132,9 @@ type ordered struct{ v reflect.Value }
 func (o ordered) MarshalJSON() ([]byte, error) {
 	m := map[string]string{}
 	for i := range o.v.NumField() {
+		if !o.v.Type().Field(i).IsExported() {
+			continue
+		}
 		m[o.v.Type().Field(i).Name] = fmt.Sprint(o.v.Field(i).Interface())
 	}
 	return json.Marshal(m)

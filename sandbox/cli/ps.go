@@ -105,12 +105,24 @@ func shortImage(name, id string) string {
 
 // Command20 is a command line in double quotes, cut to 20 characters.
 func Command20(args []string, long bool) string {
-	s := strings.Join(args, " ")
+	s := shellWords(args)
 	if !long && utf8.RuneCountInString(s) > 20 {
 		r := []rune(s)
 		s = string(r[:19]) + "…"
 	}
 	return strconv.Quote(s)
+}
+
+// shellWords joins arguments; those with spaces are in single quotes, as Docker lists them.
+func shellWords(args []string) string {
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = a
+		if strings.ContainsAny(a, " \t\n") {
+			words[i] = "'" + a + "'"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // Status is the STATUS column: "Up 3 seconds", "Exited (0) 2 minutes ago".

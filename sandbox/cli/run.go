@@ -55,7 +55,7 @@ func (o *runOptions) runContainer(ctx context.Context, app *App, args []string) 
 		return err
 	}
 	if c.TTY && c.Stdin && !o.detach && !isTerminal(app.In) {
-		return errors.New("the input device is not a TTY")
+		return &ExitError{Code: 1, Err: errors.New("the input device is not a TTY")}
 	}
 	made, err := e.Create(ctx, c)
 	if err != nil {

@@ -22,8 +22,14 @@ func (t *table) row(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
+// leastWidth is the width of a column with its gap that Docker never goes below (text/tabwriter's minwidth).
+const leastWidth = 10
+
 func (t *table) print(w io.Writer) {
 	width := make([]int, len(t.rows[0]))
+	for i := range width {
+		width[i] = leastWidth - 3
+	}
 	for _, r := range t.rows {
 		for i, c := range r {
 			width[i] = max(width[i], utf8.RuneCountInString(c))

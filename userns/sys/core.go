@@ -352,17 +352,18 @@ func PidfdFile(pidfd int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "process"), nil
 }
 
-// AwaitReadable waits without holding a thread until f is readable, or its read deadline has passed (an error then).
+// AwaitReadable waits without holding a thread until f is readable or at its end, or its read deadline has passed (an error
+// then). Readiness is asked of the kernel each time: the poller is edge-triggered, and what it told before the wait began is
+// forgotten by then.
 func AwaitReadable(f *os.File) error {
 	c, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
-	asked := false
-	return c.Read(func(uintptr) bool {
-		done := asked
-		asked = true
-		return done
+	return c.Read(func(fd uintptr) bool {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := Poll(p, 0)
+		return n > 0 || err != nil
 	})
 }
 
