@@ -1,3 +1,5 @@
+//go:build host
+
 package delegate_test
 
 import (
