@@ -81,7 +81,7 @@ func TestSyntaxErrors(t *testing.T) {
 	for _, c := range []struct{ text, want, hint string }{
 		{"FROM x\nRNU y", "Dockerfile:2: dockerfile parse error on line 2: unknown instruction: RNU\n  2 | RNU y", "RUN"},
 		{"FROM x\nCOPY a", "Dockerfile:2: dockerfile parse error on line 2: COPY requires at least two arguments", ""},
-		{"FROM x\nCOPY --chwn=a b c", "unknown flag: --chwon", "--chown"},
+		{"FROM x\nCOPY --chwn=a b c", "unknown flag: --chwn", "--chown"},
 		{"FROM a b", "FROM requires either one or three arguments", ""},
 		{"FROM x AS 1a", "invalid name for build stage", ""},
 		{"RUN x", "no build stage in current context", ""},
