@@ -32,10 +32,11 @@ func TestHotProgramIsLight(t *testing.T) {
 	}
 }
 
-// mostInits and mostInitMicroseconds bound what runs before main in the hot program: an empty Go program has 8 inits or so.
+// mostInits and mostInitMicroseconds bound what runs before main in the hot program: an empty Go program has 8 inits or so, package
+// net (by pflag) and crypto (rand, sha256) most of the others.
 const (
-	mostInits            = 45
-	mostInitMicroseconds = 1500
+	mostInits            = 52
+	mostInitMicroseconds = 2500
 )
 
 func TestHotProgramStartsAtOnce(t *testing.T) {
@@ -44,7 +45,7 @@ func TestHotProgramStartsAtOnce(t *testing.T) {
 	initLine := regexp.MustCompile(`(?m)^init (\S+) @\S+ ms, (\S+) ms clock`)
 	best := 1e9
 	var slowest string
-	for range 5 {
+	for range 20 { // the best of them: other work on the machine is not the program's
 		cmd := exec.Command(moss, "version")
 		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1", "HOME="+t.TempDir())
 		var stderr bytes.Buffer
