@@ -29,7 +29,7 @@ test: build test-setup ## all tests but the long ones; as root it installs what 
 	@# Two halves, both always: the packages side by side, then the scenarios, which share accounts, one by one.
 	@code=0; export $(TEST_ENV); \
 	$(GO) test -count=1 -timeout 10m $$($(GO) list ./... | grep -v '^$(PKG)/tests') || code=1; \
-	$(GO) test -count=1 -timeout 14m -p 1 ./tests/... || code=1; exit $$code
+	$(GO) test -count=1 -timeout 40m -p 1 ./tests/... || code=1; exit $$code
 
 test-setup:
 	$(GO) run ./tests/harness/setup

@@ -185,14 +185,14 @@ func (g *Guest) finish(ctx context.Context) (Exit, error) {
 
 // status is the first process's, as the holder records it; that of a container without a holder comes from the pidfd.
 func (g *Guest) status() syscall.WaitStatus {
-	for range 1000 { // the holder is woken together with us
+	for i := range 2000 { // the holder is woken together with us
 		if ws, err := g.snap.HolderSays(); err == nil {
 			return ws
 		}
-		if !g.snap.State.Holder.Alive() {
+		if i%64 == 63 && !g.snap.State.Holder.Alive() {
 			break
 		}
-		time.Sleep(20 * time.Microsecond)
+		time.Sleep(50 * time.Microsecond)
 	}
 	if ws, err := g.snap.HolderSays(); err == nil {
 		return ws
