@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/moss-sandbox/moss/sandbox/spec"
@@ -137,7 +138,7 @@ func (d *Dirs) write(path string, v any, class Durability) error {
 	if err != nil {
 		return fmt.Errorf("writing %q: %w", path, err)
 	}
-	tmp := path + ".new"
+	tmp := path + "." + strconv.Itoa(os.Getpid()) + ".new" // several processes may write one at once: the last one wins
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
