@@ -15,7 +15,7 @@ func TestMachineAsImage(t *testing.T) {
 		run := []string{"run", "--rm", "--network", "none", "/"}
 		sh := func(line string) harness.Result { return l.Moss(append(run, "sh", "-c", line)...) }
 		l.Moss(append(run, "id", "-u")...).Want(t, harness.Result{Stdout: "0\n"})
-		sh("echo canary >/usr/bin/moss-canary; echo canary >/etc/moss-canary; rm -f /etc/hostname; cat /usr/bin/moss-canary").
+		sh("echo canary >/usr/bin/moss-canary; echo canary >/etc/moss-canary; rm -f /etc/debian_version; cat /usr/bin/moss-canary").
 			Want(t, harness.Result{Stdout: "canary\n"})
 		for _, path := range []string{"/usr/bin/moss-canary", "/etc/moss-canary"} {
 			if harness.Exists(path) {
