@@ -37,6 +37,9 @@ func (s *Store) List() ([]Network, error) {
 	}
 	for _, f := range files {
 		n, err := read(f)
+		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
