@@ -23,7 +23,13 @@ type Snapshot struct {
 }
 
 // Look reads a container and corrects what its files say by what the kernel says. It takes no lock and waits for nobody.
-func (s *Sandbox) Look() (*Snapshot, error) {
+func (s *Sandbox) Look() (*Snapshot, error) { return s.look(s.Served) }
+
+// LookServing is Look for a process that has the right to serve the container itself.
+func (s *Sandbox) LookServing() (*Snapshot, error) { return s.look(func() bool { return false }) }
+
+// look reads and corrects; served tells whether somebody else serves the container.
+func (s *Sandbox) look(served func() bool) (*Snapshot, error) {
 	sp, err := s.Spec()
 	if err != nil {
 		return nil, err
@@ -36,24 +42,24 @@ func (s *Sandbox) Look() (*Snapshot, error) {
 	n := &Snapshot{Sandbox: s, Spec: sp, State: st}
 	switch st.Status {
 	case Running, Paused, Restarting:
-		n.correct()
+		n.correct(served)
 	case Created, Exited, Removing, Dead:
 	}
 	return n, nil
 }
 
 // correct compares "running" with the kernel.
-func (n *Snapshot) correct() {
+func (n *Snapshot) correct(served func() bool) {
 	st := &n.State
 	if st.Where.Foreign() {
 		n.Foreign = true
 		return
 	}
 	if st.Guest.Alive() {
-		n.Unsettled = !n.Served()
+		n.Unsettled = !served()
 		return
 	}
-	if n.Served() { // between the end and its record, or between two runs
+	if served() { // between the end and its record, or between two runs
 		return
 	}
 	n.Unsettled = true

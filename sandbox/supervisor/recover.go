@@ -41,7 +41,7 @@ func (e *Env) Settle(ctx context.Context, sb *sandbox.Sandbox) {
 		return
 	}
 	defer served.Close()
-	if c, err := sb.Look(); err == nil && c.Spec.AutoRemove && c.State.Status == sandbox.Exited {
+	if c, err := sb.LookServing(); err == nil && c.Spec.AutoRemove && c.State.Status == sandbox.Exited {
 		_ = e.Remove(ctx, c)
 	}
 }
@@ -57,7 +57,7 @@ func (e *Env) Recover(ctx context.Context, sb *sandbox.Sandbox) (needsServer boo
 		return false, err
 	}
 	defer served.Close()
-	c, err := sb.Look()
+	c, err := sb.LookServing()
 	if err != nil || !c.Unsettled {
 		return false, err
 	}

@@ -172,7 +172,7 @@ func (s *Server) start(ctx context.Context, id string, size [4]uint16) error {
 	if err != nil {
 		return err
 	}
-	c, err := sb.Look()
+	c, err := sb.LookServing()
 	if err != nil {
 		served.Close()
 		return err
@@ -350,7 +350,7 @@ func (s *Server) adopt(ctx context.Context, env *Env, sb *sandbox.Sandbox) {
 	if err != nil {
 		return
 	}
-	c, err := sb.Look()
+	c, err := sb.LookServing()
 	if err != nil {
 		served.Close()
 		return
