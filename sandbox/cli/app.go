@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -95,9 +96,38 @@ func (e *usageError) Hints() []string {
 
 // Main runs the program and returns its exit code.
 func Main(ctx context.Context, args []string, version string) int {
-	app := &App{Name: calledAs(args[0]), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version, commands: commandTable()}
+	out := &standardOutput{File: os.Stdout}
+	app := &App{Name: calledAs(args[0]), In: os.Stdin, Out: out, Err: os.Stderr, Version: version, commands: commandTable()}
 	err := app.run(ctx, args[1:])
+	if err == nil && out.failed != nil && !errors.Is(out.failed, syscall.EPIPE) {
+		err = out.failed
+	}
 	return app.code(err)
+}
+
+// standardOutput is standard output that remembers its first failure: a full disk under it is no success.
+type standardOutput struct {
+	*os.File
+	failed error
+}
+
+func (o *standardOutput) Write(b []byte) (int, error) {
+	n, err := o.File.Write(b)
+	if err != nil && o.failed == nil {
+		o.failed = err
+	}
+	return n, err
+}
+
+// outFile is the file that the program writes to, if it is one.
+func (a *App) outFile() (*os.File, bool) {
+	switch f := a.Out.(type) {
+	case *standardOutput:
+		return f.File, true
+	case *os.File:
+		return f, true
+	}
+	return nil, false
 }
 
 // calledAs is the name in usage and messages.

@@ -363,7 +363,7 @@ func (o *buildOptions) setOutputs(app *App, b *build.Options) error {
 			}
 		case build.OutputTar, build.OutputOCI:
 			if out.Dest == "" || out.Dest == "-" {
-				if f, ok := app.Out.(*os.File); ok && isTerminal(f) {
+				if f, ok := app.outFile(); ok && isTerminal(f) {
 					return errors.New("an archive is not written to a terminal: redirect it or name a file with dest=")
 				}
 				out.Dest, out.To = "", app.Out

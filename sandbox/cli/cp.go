@@ -96,7 +96,7 @@ func (c *counter) Write(b []byte) (int, error) {
 func (o *cpOptions) out(ctx context.Context, app *App, c *files.Container, name, src, dst string) error {
 	src = path.Clean("/"+src) + tail2(src)
 	if dst == "-" {
-		if f, ok := app.Out.(*os.File); ok && isTerminal(f) {
+		if f, ok := app.outFile(); ok && isTerminal(f) {
 			return errors.New("cowardly refusing to write a tar archive to a terminal: redirect standard output")
 		}
 		return lost(c.Read(ctx, src, o.follow, app.Out), src, name)

@@ -19,7 +19,7 @@ var exportCommand = Command{
 	Setup: func(fs *pflag.FlagSet) Runner {
 		output := fs.StringP("output", "o", "", "Write to a file, instead of STDOUT")
 		return func(ctx context.Context, app *App, args []string) error {
-			if f, ok := app.Out.(*os.File); *output == "" && ok && isTerminal(f) {
+			if f, ok := app.outFile(); *output == "" && ok && isTerminal(f) {
 				return errors.New("cowardly refusing to save to a terminal. Use the -o flag or redirect")
 			}
 			e, err := app.Engine()

@@ -26,7 +26,7 @@ var saveCommand = Command{
 				return err
 			}
 			if *output == "" {
-				if f, ok := app.Out.(*os.File); ok && isTerminal(f) {
+				if f, ok := app.outFile(); ok && isTerminal(f) {
 					return errors.New("cowardly refusing to save to a terminal. Use the -o flag or redirect")
 				}
 				return interrupted(ctx, s.Save(ctx, app.Out, args))

@@ -28,7 +28,7 @@ func (silent) close() {}
 
 // progress is a bar per layer on a terminal, else a line per event.
 func (a *App) progress() progress {
-	if f, ok := a.Out.(*os.File); ok && isTerminal(f) && os.Getenv("TERM") != "dumb" {
+	if f, ok := a.outFile(); ok && isTerminal(f) && os.Getenv("TERM") != "dumb" {
 		return &bars{w: f, fd: int(f.Fd()), at: map[string]int{}}
 	}
 	return &events{w: a.Out}

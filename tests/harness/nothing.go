@@ -265,13 +265,16 @@ func (l *Login) files() []string {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
-			if path != l.dir && l.ownsFile(e) && strings.HasPrefix(e.Name(), "moss") {
+			if path != l.dir && path != l.usualRuntime() && l.ownsFile(e) && strings.HasPrefix(e.Name(), "moss") {
 				found = append(found, "file "+path)
 			}
 		}
 	}
 	return found
 }
+
+// usualRuntime is the runtime directory of an account without XDG_RUNTIME_DIR: it stays, with its locks, as long as /tmp.
+func (l *Login) usualRuntime() string { return "/tmp/moss-" + strconv.Itoa(l.UID) }
 
 // keeps says whether the file is one that stays by design: images, volumes, networks, the event log, locks of the store, the
 // build cache and cache mounts.
