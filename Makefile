@@ -13,7 +13,7 @@ GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.vers
 TEST_ENV = MOSS_TEST_BINARY='$(CURDIR)/moss'
 
 # FORCE: go itself knows best what has to be built again.
-.PHONY: FORCE build run test test-setup test-host test-faults fuzz bench lint fmt check install clean help
+.PHONY: FORCE build run test test-confine test-setup test-host test-faults fuzz bench lint fmt check install clean help
 build: moss ## build ./moss, one static binary
 
 moss: FORCE
@@ -29,7 +29,10 @@ test: build test-setup ## all tests but the long ones; as root it installs what 
 	@# Two halves, both always: the packages side by side, then the scenarios, which share accounts, one by one.
 	@code=0; export $(TEST_ENV); \
 	$(GO) test -count=1 -timeout 10m $$($(GO) list ./... | grep -v '^$(PKG)/tests') || code=1; \
-	$(GO) test -count=1 -timeout 40m -p 1 ./tests/... || code=1; exit $$code
+	$(GO) test -count=1 -timeout 40m -p 1 ./tests ./tests/rules || code=1; exit $$code
+
+test-confine: build test-setup ## what a container may and may not do, and attacks on exec, each with its control (root)
+	$(TEST_ENV) $(GO) test -count=1 -timeout 30m ./tests/confine
 
 test-setup:
 	$(GO) run ./tests/harness/setup

@@ -147,4 +147,3 @@ func ImmutableFlags(fd int) (bool, error) {
 	}
 	return true, unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, v&^(immutable|appendOnly))
 }
-

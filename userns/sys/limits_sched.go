@@ -7,7 +7,9 @@ import (
 )
 
 // Readlinkat reads a symbolic link below a directory descriptor into buf and returns its length.
-func Readlinkat(dir int, path string, buf []byte) (int, error) { return unix.Readlinkat(dir, path, buf) }
+func Readlinkat(dir int, path string, buf []byte) (int, error) {
+	return unix.Readlinkat(dir, path, buf)
+}
 
 // SetAffinity binds a thread (0: this one) to CPUs (sched_setaffinity(2)). CPUs above 1023 are ignored.
 func SetAffinity(tid int, cpus []int) error {

@@ -115,7 +115,9 @@ func ProbePacket() error {
 }
 
 // ProbeXattr tries to set a user attribute on an open file.
-func ProbeXattr(f *os.File) error { return unix.Fsetxattr(int(f.Fd()), "user.moss.probe", []byte("y"), 0) }
+func ProbeXattr(f *os.File) error {
+	return unix.Fsetxattr(int(f.Fd()), "user.moss.probe", []byte("y"), 0)
+}
 
 // HasFileCapabilities tells whether the file has capabilities of its own (capabilities(7)).
 func HasFileCapabilities(path string) bool {
