@@ -9,6 +9,7 @@ import (
 	"os"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/moss-sandbox/moss/sandbox/spec"
 )
@@ -61,12 +62,31 @@ func (d *Dirs) Reserve(sp *spec.Spec) (*Sandbox, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	served, err := s.TryServe()
-	if err != nil {
-		_ = os.Remove(s.Dir)
-		return nil, nil, err
+	for range 200 {
+		served, err := s.TryServe()
+		if err == nil && s.servedIs(served) {
+			return s, served, nil
+		}
+		if err == nil {
+			served.Close()
+		}
+		if err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(s.Dir)
+			return nil, nil, err
+		}
+		time.Sleep(500 * time.Microsecond) // somebody swept the directory away before it was locked
+		if err := d.Mkdir(s.Dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, nil, err
+		}
 	}
-	return s, served, nil
+	return nil, nil, fmt.Errorf("making container %s: %w", sp.ID[:12], ErrBusy)
+}
+
+// servedIs tells whether an open lock file is still the one in the directory.
+func (s *Sandbox) servedIs(f *os.File) bool {
+	mine, err1 := f.Stat()
+	there, err2 := os.Lstat(s.path("served"))
+	return err1 == nil && err2 == nil && os.SameFile(mine, there)
 }
 
 // Publish gives the container its name and makes it visible. A *ConflictError leaves the directory to be removed.

@@ -150,6 +150,6 @@ func TestStandardStreamsOfAllKinds(t *testing.T) {
 		{"all closed", `$run ./root sh -c 'exit 4' <&- >&- 2>&-`, "", "", 4},
 		{"output full", `$moss version >/dev/full`, "", "*no space left on device", 1},
 		{"input a directory", `$run -i ./root echo hi <.`, "hi\n", "*", 0},
-		{"few descriptors", `ulimit -n 64; $run ./root echo hi`, "hi\n", "", 0},
+		{"few descriptors", `ulimit -n 128; $run ./root echo hi`, "hi\n", "", 0},
 	})
 }
