@@ -82,11 +82,11 @@ func (b *birth) pipe() (r, w int, err error) {
 
 // run makes the descriptors, starts the list and follows its reports.
 func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) error {
-	alive, err := b.descriptors(g)
-	if err != nil {
+	if err := b.descriptors(g); err != nil {
 		return err
 	}
 	place := Placement{CgroupFD: -1}
+	var err error
 	if b.env.Group != nil {
 		if place, err = b.env.Group.Prepare(ctx, b.c); err != nil {
 			return err
@@ -111,41 +111,48 @@ func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) error {
 		b.undo(ctx, g)
 		return b.explain(err)
 	}
-	alive.Close()
 	return nil
 }
 
 // descriptors makes everything that the list is started with.
-func (b *birth) descriptors(g *Guest) (alive *os.File, err error) {
-	if alive, err = b.c.OpenAlive(); err != nil {
-		return nil, err
+func (b *birth) descriptors(g *Guest) error {
+	alive, err := b.c.OpenAlive()
+	if err != nil {
+		return err
 	}
-	b.files.Alive = b.keep(int(alive.Fd()))
+	fd, err := sys.DupAbove(int(alive.Fd()), 3) // one owner: a number that is closed twice may be somebody else's by then
+	if err != nil {
+		return errors.Join(err, alive.Close())
+	}
+	b.files.Alive = b.keep(fd)
+	if err := alive.Close(); err != nil {
+		return err
+	}
 	if err := sys.LockOFD(b.files.Alive); err != nil {
-		return nil, fmt.Errorf("container %s: its last processes have not ended: %w", b.c.ID[:12], sandbox.ErrBusy)
+		return fmt.Errorf("container %s: its last processes have not ended: %w", b.c.ID[:12], sandbox.ErrBusy)
 	}
 	null, err := syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening /dev/null: %w", err)
+		return fmt.Errorf("opening /dev/null: %w", err)
 	}
 	b.files.Null, b.files.NS, b.files.Use = b.keep(null), b.env.Namespace.FD(), b.env.Namespace.Use()
 	var reportW int
 	if b.report, reportW, err = b.pipe(); err != nil {
-		return nil, err
+		return err
 	}
 	b.files.Report = reportW
 	if b.files.MapR, b.files.MapW, err = b.pipe(); err != nil {
-		return nil, err
+		return err
 	}
 	if b.files.ExecR, b.files.ExecW, err = b.pipe(); err != nil {
-		return nil, err
+		return err
 	}
 	if b.waits() {
 		if b.files.Go, b.goW, err = b.pipe(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return alive, b.stdio(g)
+	return b.stdio(g)
 }
 
 // waits tells whether the command waits for its network.
