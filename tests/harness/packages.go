@@ -13,10 +13,15 @@ import (
 // Packages are the Debian packages the tests use. `make test` installs them once.
 func Packages() []string {
 	return []string{
-		"uidmap",           // newuidmap, newgidmap: accounts with subordinate ids
-		"busybox-static",   // the small image
-		"mmdebstrap",       // the Debian image
-		"docker-registry",  // a registry that is not go-containerregistry's
+		"uidmap",          // newuidmap, newgidmap: accounts with subordinate ids
+		"busybox-static",  // the small image
+		"mmdebstrap",      // the Debian image
+		"docker-registry", // a registry that is not go-containerregistry's
+		"skopeo",          // reads and writes what moss pushed and saved
+		"qemu-user",       // the arm64 interpreter
+		"slirp4netns",     // networks of installed programs, like passt
+		"passt",
+		"git", "apache2-utils", "iproute2", "gcc", "libc6-dev",
 		"fuse-overlayfs",   // a rung of the layers ladder
 		"tmux",             // a terminal that somebody else wrote
 		"strace", "procps", // tests that look from outside
