@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func (o *cpOptions) run(ctx context.Context, app *App, args []string) error {
 		return err
 	}
 	app.sudoNote()
-	c, err := files.Open(ctx, e, first(from, to))
+	c, err := files.Open(ctx, e, cmp.Or(from, to))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -85,7 +86,7 @@ func (a *App) psRow(c *sandbox.Snapshot, o psOptions) psRow {
 	sort.Strings(labels)
 	volumes := 0
 	for _, m := range c.Spec.Mounts {
-		name := first(m.Name, m.Source, m.Target)
+		name := cmp.Or(m.Name, m.Source, m.Target)
 		if m.Name != "" {
 			volumes++
 		}
@@ -100,15 +101,6 @@ func (a *App) psRow(c *sandbox.Snapshot, o psOptions) psRow {
 		r.Size = units.HumanSizeWithPrecision(float64(*rw), 3) + " (virtual " + units.HumanSizeWithPrecision(float64(*all), 3) + ")"
 	}
 	return r
-}
-
-func first(s ...string) string {
-	for _, v := range s {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // filters are --filter options: several of one name are alternatives, but for labels, which all must hold.

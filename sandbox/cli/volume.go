@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,14 +29,14 @@ var volumeCreateCommand = Command{
 		_ = fs.MarkHidden("name")
 		return func(_ context.Context, app *App, args []string) error {
 			if *driver != "local" {
-				return fmt.Errorf("create %s: error looking up volume plugin %s: plugin \"%s\" not found", first(append(args, *name)...), *driver, *driver)
+				return fmt.Errorf("create %s: error looking up volume plugin %s: plugin \"%s\" not found", cmp.Or(append(args, *name)...), *driver, *driver)
 			}
 			e, err := app.Engine()
 			if err != nil {
 				return err
 			}
 			app.sudoNote()
-			made, err := e.CreateVolume(first(append(args, *name)...), labelMap(*labels))
+			made, err := e.CreateVolume(cmp.Or(append(args, *name)...), labelMap(*labels))
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -205,11 +206,11 @@ func (e *Engine) process(o *Create, b *base, sp *spec.Spec) (warnings []string, 
 	p.Args, p.TTY, p.Stdin, p.StdinOnce = args, o.TTY, o.Stdin, o.StdinOnce
 	p.NoNewPrivs, p.Privileged, p.Seccomp = o.NoNewPrivs || e.Config.NoNewPrivs, o.Privileged, o.Seccomp
 	p.Init, p.OOMScore = o.Init, o.OOMScore
-	p.StopSignal, p.StopTimeout = first(o.StopSignal, cfg.StopSignal), o.StopTime
+	p.StopSignal, p.StopTimeout = cmp.Or(o.StopSignal, cfg.StopSignal), o.StopTime
 	if p.StopTimeout == nil {
 		p.StopTimeout = cfg.StopTimeout
 	}
-	p.Dir = first(o.Dir, cfg.WorkingDir, "/")
+	p.Dir = cmp.Or(o.Dir, cfg.WorkingDir, "/")
 	if !path.IsAbs(p.Dir) {
 		if o.Dir != "" {
 			return nil, fmt.Errorf("the working directory '%s' is invalid, it needs to be an absolute path", o.Dir)
@@ -255,7 +256,7 @@ func (e *Engine) environment(env []string, sp *spec.Spec) []string {
 	}
 	out = append(out, env...)
 	if !hasEnv(env, "HOME") {
-		out = append(out, "HOME="+first(sp.Process.User.Home, "/"))
+		out = append(out, "HOME="+cmp.Or(sp.Process.User.Home, "/"))
 	}
 	if e.single() && !hasEnv(env, "APT_CONFIG") {
 		out = append(out, "APT_CONFIG="+guest.APTConfigPath)
@@ -331,15 +332,6 @@ func over[T comparable](user, below T) T {
 		return user
 	}
 	return below
-}
-
-func first(s ...string) string {
-	for _, v := range s {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // capabilityNames in the order of their numbers, capabilities(7).

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func execEnv(s *spec.Spec, p *spec.Process, x *Exec) []string {
 		env = append(env, "TERM=xterm")
 	}
 	if x.User != "" && !hasEnv(s.Config.Env, "HOME") {
-		env = mergeEnv(env, []string{"HOME=" + first(p.User.Home, "/")})
+		env = mergeEnv(env, []string{"HOME=" + cmp.Or(p.User.Home, "/")})
 	}
 	return mergeEnv(env, x.Env)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -54,8 +55,8 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 		ID: e.stateID(), Storage: string(kind), FileSystem: h.facts.Storage.FSType, CgroupVersion: "1", Limits: h.limits, Networks: h.network,
 		Kernel: sys.KernelRelease(), CPUs: runtime.NumCPU(), Memory: memory(), DataRoot: e.Dirs.Data, RealRoot: e.realRoot,
 		IDs: string(h.facts.IDs.Means), IDCount: h.facts.IDs.Count, Registries: e.Config.Registries, Host: h.Lines(),
-		HTTPProxy: first(getenv("http_proxy"), getenv("HTTP_PROXY")), HTTPSProxy: first(getenv("https_proxy"), getenv("HTTPS_PROXY")),
-		NoProxy: first(getenv("no_proxy"), getenv("NO_PROXY")),
+		HTTPProxy: cmp.Or(getenv("http_proxy"), getenv("HTTP_PROXY")), HTTPSProxy: cmp.Or(getenv("https_proxy"), getenv("HTTPS_PROXY")),
+		NoProxy: cmp.Or(getenv("no_proxy"), getenv("NO_PROXY")),
 	}
 	if h.facts.Session.CgroupV2 {
 		i.CgroupVersion = "2"

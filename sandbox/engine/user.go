@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 // user finds out who runs the command. With a single id everybody is that id: an image's USER then stands in place of 0.
 func (e *Engine) user(o *Create, b *base, sp *spec.Spec) (warnings []string, err error) {
 	u := &sp.Process.User
-	u.Spec = first(o.User, b.config.User)
+	u.Spec = cmp.Or(o.User, b.config.User)
 	passwd, group := b.file("etc/passwd"), b.file("etc/group")
 	if *u, err = resolveUser(u.Spec, passwd, group, o.Groups); err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func resolveUser(name string, passwd, group []byte, more []string) (spec.User, e
 	u := spec.User{Spec: name}
 	ex, err := user.GetExecUser(name, &user.ExecUser{Home: "/"}, reader(passwd), reader(group))
 	if err != nil {
-		return u, fmt.Errorf("unable to find user %s: %w", first(strings.SplitN(name, ":", 2)[0], name), err)
+		return u, fmt.Errorf("unable to find user %s: %w", cmp.Or(strings.SplitN(name, ":", 2)[0], name), err)
 	}
 	u.UID, u.GID, u.Groups, u.Home = ex.Uid, ex.Gid, ex.Sgids, ex.Home
 	if len(more) > 0 {
