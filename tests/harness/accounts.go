@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,14 +34,20 @@ type Account struct {
 }
 
 // testAccounts are made once and reused; they are not removed, so that a second run starts at once and ids never move to
-// another account while files of theirs are left.
+// another account while files of theirs are left. Their logins start with MOSS_TEST_LOGIN, or "mosstest": two checkouts
+// that are tested at the same time need accounts of their own.
 var testAccounts = []struct {
-	name, login string
-	ids         Ids
+	name, suffix string
+	ids          Ids
 }{
-	{"subids", "mosstest-a", Ranges},
-	{"subids2", "mosstest-b", Ranges},
-	{"oneid", "mosstest-n", OneID},
+	{"subids", "-a", Ranges},
+	{"subids2", "-b", Ranges},
+	{"oneid", "-n", OneID},
+}
+
+// loginOf is the login of a test account, by the suffix in testAccounts.
+func loginOf(suffix string) string {
+	return cmp.Or(os.Getenv("MOSS_TEST_LOGIN"), "mosstest") + suffix
 }
 
 // Accounts returns the accounts that a scenario runs for: as root one with subordinate ids, one without, and root; as
@@ -65,7 +72,7 @@ func Named(t testing.TB, name string) Account {
 	}
 	for _, a := range testAccounts {
 		if a.name == name {
-			account, err := lookUp(a.name, a.login)
+			account, err := lookUp(a.name, loginOf(a.suffix))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,8 +106,8 @@ func MakeAccounts() error {
 	}
 	defer unlock()
 	for _, a := range testAccounts {
-		if err := makeAccount(a.login, a.ids); err != nil {
-			return fmt.Errorf("making account %q: %w", a.login, err)
+		if err := makeAccount(loginOf(a.suffix), a.ids); err != nil {
+			return fmt.Errorf("making account %q: %w", loginOf(a.suffix), err)
 		}
 	}
 	return nil
