@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -93,12 +94,11 @@ func (b *Bus) Close() error { return b.socket.Close() }
 func (b *Bus) start(ctx context.Context) error {
 	b.deadline(ctx)
 	uid := hex.EncodeToString([]byte(strconv.Itoa(os.Getuid())))
-	if _, err := b.socket.WriteString("\x00AUTH EXTERNAL " + uid + "\r\n"); err != nil {
-		return err
-	}
+	// A daemon that refuses may have closed before we have written (EPIPE): what it said is still there to be read.
+	_, written := b.socket.WriteString("\x00AUTH EXTERNAL " + uid + "\r\n")
 	line, err := b.r.ReadSlice('\n')
 	if err != nil {
-		return err
+		return cmp.Or(written, err)
 	}
 	if !strings.HasPrefix(string(line), "OK ") {
 		return fmt.Errorf("authentication answered with %q", line)

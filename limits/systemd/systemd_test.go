@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -181,6 +182,24 @@ func TestDialErrors(t *testing.T) {
 	go func() { c, _ := l.Accept(); io.WriteString(c, "REJECTED EXTERNAL\r\n"); c.Close() }()
 	if _, err := Dial(context.Background(), path); err == nil || !strings.Contains(err.Error(), "REJECTED") {
 		t.Error(err)
+	}
+}
+
+// A daemon may refuse and close before it has heard anything: our writing fails, its answer counts all the same.
+func TestStartHearsWhoHasClosed(t *testing.T) {
+	for said, want := range map[string]string{"REJECTED EXTERNAL\r\n": "REJECTED", "": "broken pipe"} {
+		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+		io.WriteString(theirs, said)
+		theirs.Close()
+		b := &Bus{socket: ours, r: bufio.NewReader(ours)}
+		if err := b.start(context.Background()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q and closed: got %v, want %q", said, err, want)
+		}
+		b.Close()
 	}
 }
 

@@ -3,6 +3,7 @@ package rules
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,43 +33,84 @@ func TestHotProgramIsLight(t *testing.T) {
 	}
 }
 
-// mostInits and mostInitMicroseconds bound what runs before main in the hot program: an empty Go program has 8 inits or so, package
-// net (by pflag) and crypto (rand, sha256) most of the others.
+// What runs before main in the hot program is bounded by what does not depend on the machine, with room for a package or two: an
+// empty Go program has 8 inits or so, package net (by pflag) and crypto (rand, sha256) most of the others. And by the clock, with
+// room for a machine that is slower and busy: it tells of an init that allocates nothing and computes long.
 const (
 	mostInits            = 52
+	mostInitAllocations  = 160
+	mostInitBytes        = 20_000
 	mostInitMicroseconds = 2500
 )
 
 func TestHotProgramStartsAtOnce(t *testing.T) {
 	moss := filepath.Join(t.TempDir(), "hot")
 	goTool(t, "build", "-trimpath", "-buildvcs=false", "-tags", "hot", "-o", moss, ".")
-	initLine := regexp.MustCompile(`(?m)^init (\S+) @\S+ ms, (\S+) ms clock`)
-	best := 1e9
-	var slowest string
-	for range 20 { // the best of them: other work on the machine is not the program's
-		cmd := exec.Command(moss, "version")
-		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1", "HOME="+t.TempDir())
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		_ = cmd.Run() // the trace counts, not the command
-		inits, sum := initLine.FindAllStringSubmatch(stderr.String(), -1), 0.0
-		if len(inits) == 0 || len(inits) > mostInits {
-			t.Fatalf("%d inits, at most %d:\n%s", len(inits), mostInits, stderr.String())
-		}
-		for _, m := range inits {
-			ms, err := strconv.ParseFloat(m[2], 64)
-			if err != nil {
-				t.Fatal(err)
+	fewest, quickest := traceInits(t, moss), initTrace{clock: map[string]float64{}}
+	for try := 0; try < 100 && (try < 5 || quickest.total() > mostInitMicroseconds); try++ {
+		trace := traceInits(t, moss)
+		fewest.allocations, fewest.bytes = min(fewest.allocations, trace.allocations), min(fewest.bytes, trace.bytes)
+		for name, clock := range trace.clock { // the best of each: other work on the machine is not the program's
+			if best, seen := quickest.clock[name]; !seen || clock < best {
+				quickest.clock[name] = clock
 			}
-			sum += ms * 1000
-		}
-		if sum < best {
-			best, slowest = sum, stderr.String()
 		}
 	}
-	if best > mostInitMicroseconds {
-		t.Errorf("inits take %.0f µs, at most %d:\n%s", best, mostInitMicroseconds, slowest)
+	for _, c := range []struct {
+		what      string
+		got, most int
+	}{
+		{"inits", len(fewest.clock), mostInits},
+		{"allocations", fewest.allocations, mostInitAllocations},
+		{"bytes", fewest.bytes, mostInitBytes},
+		{"microseconds", int(quickest.total()), mostInitMicroseconds},
+	} {
+		if c.got > c.most {
+			t.Errorf("before main: %d %s, at most %d:\n%s", c.got, c.what, c.most, fewest.text)
+		}
 	}
+}
+
+// initTrace is what one start of a Go program did before main (runtime, GODEBUG=inittrace=1).
+type initTrace struct {
+	clock              map[string]float64 // microseconds of each package
+	allocations, bytes int
+	text               string
+}
+
+func (i initTrace) total() float64 {
+	sum := 0.0
+	for _, clock := range i.clock {
+		sum += clock
+	}
+	return sum
+}
+
+var initLine = regexp.MustCompile(`(?m)^init (\S+) @\S+ ms, (\S+) ms clock, (\d+) bytes, (\d+) allocs$`)
+
+func traceInits(t *testing.T, program string) initTrace {
+	t.Helper()
+	cmd := exec.Command(program, "version")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1", "HOME="+t.TempDir())
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	_ = cmd.Run() // the trace counts, not the command
+	trace := initTrace{clock: map[string]float64{}, text: stderr.String()}
+	for _, m := range initLine.FindAllStringSubmatch(trace.text, -1) {
+		clock, err1 := strconv.ParseFloat(m[2], 64)
+		bytes, err2 := strconv.Atoi(m[3])
+		allocations, err3 := strconv.Atoi(m[4])
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		trace.clock[m[1]] = clock * 1000
+		trace.bytes += bytes
+		trace.allocations += allocations
+	}
+	if len(trace.clock) == 0 {
+		t.Fatalf("no trace: %s", trace.text)
+	}
+	return trace
 }
 
 // Anybody can check that a published binary was made from these sources.
