@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -151,26 +149,8 @@ func (o *inspectOptions) print(app *App, found []any) error {
 
 // sizes are the bytes of a container's changes, and of its whole root.
 func sizes(c *sandbox.Snapshot) (rw, root *int64) {
-	var up, all int64
-	for _, t := range c.Spec.Root.Trees {
-		up += treeSize(c.Path(t.Upper))
-		for _, l := range t.Lower {
-			all += treeSize(l)
-		}
-	}
-	all += up
+	up, all := engine.Sizes(c)
 	return &up, &all
 }
 
-// treeSize is the bytes of a tree's regular files that this user can see.
-func treeSize(dir string) (n int64) {
-	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			if i, err := d.Info(); err == nil {
-				n += i.Size()
-			}
-		}
-		return nil
-	})
-	return n
-}
+func treeSize(dir string) int64 { return engine.TreeSize(dir) }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"syscall"
 
@@ -38,11 +37,11 @@ func (e *Engine) Exec(ctx context.Context, name string, x *Exec) (*sandbox.Snaps
 	switch c.State.Status {
 	case sandbox.Running:
 	case sandbox.Paused:
-		return nil, nil, fmt.Errorf("container %s is paused, unpause the container before exec", c.Spec.Name)
+		return nil, nil, stateError("container %s is paused, unpause the container before exec", c.Spec.Name)
 	case sandbox.Restarting:
-		return nil, nil, fmt.Errorf("container %s is restarting, wait until the container is running", c.ID)
+		return nil, nil, stateError("container %s is restarting, wait until the container is running", c.ID)
 	case sandbox.Created, sandbox.Exited, sandbox.Removing, sandbox.Dead:
-		return nil, nil, fmt.Errorf("container %s is not running", c.ID)
+		return nil, nil, stateError("container %s is not running", c.ID)
 	}
 	p, err := e.execProcess(c, x)
 	if err != nil {
@@ -95,14 +94,14 @@ func execEnv(s *spec.Spec, p *spec.Process, x *Exec) []string {
 func accountFiles(c *sandbox.Snapshot) (passwd, group []byte, err error) {
 	fd, err := c.State.Guest.Open()
 	if err != nil {
-		return nil, nil, fmt.Errorf("container %s is not running", c.ID)
+		return nil, nil, stateError("container %s is not running", c.ID)
 	}
 	defer syscall.Close(fd)
 	root := "/proc/" + strconv.Itoa(c.State.Guest.PID) + "/root"
 	passwd, perr := readInRoot(root, "etc/passwd")
 	group, gerr := readInRoot(root, "etc/group")
 	if err := sys.PidfdSignal(fd, 0); err != nil { // ended meanwhile: the pid may be another's
-		return nil, nil, fmt.Errorf("container %s is not running", c.ID)
+		return nil, nil, stateError("container %s is not running", c.ID)
 	}
 	for _, err := range []error{perr, gerr} {
 		if err != nil && !errors.Is(err, syscall.ENOENT) {

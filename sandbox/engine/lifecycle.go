@@ -235,12 +235,26 @@ func (e *Engine) awaitEnd(ctx context.Context, c *sandbox.Snapshot, timeout time
 		return true
 	}
 	defer syscall.Close(fd)
+	f, err := sys.PidfdFile(fd)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
 	ms := -1
 	if timeout >= 0 {
 		ms = int(timeout / time.Millisecond)
+		_ = f.SetReadDeadline(time.Now().Add(timeout))
 	}
-	n, _ := sys.Poll([]sys.PollFd{{Fd: int32(fd), Events: sys.PollIn}}, ms)
-	return n > 0 || ctx.Err() != nil
+	defer context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })() // whoever asked has gone
+	err = sys.AwaitReadable(f)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		ms = 0
+	}
+	n, _ := sys.Poll([]sys.PollFd{{Fd: int32(fd), Events: sys.PollIn}}, ms) // a kernel whose pidfds cannot be waited for
+	return n > 0
 }
 
 // awaitRecorded waits until a container's server has recorded its end, and does so itself if there is none.
@@ -279,7 +293,7 @@ func (e *Engine) Kill(ctx context.Context, name string, sig syscall.Signal) erro
 		return err
 	}
 	if !running(c) {
-		return fmt.Errorf("cannot kill container: %s: container %s is not running", name, c.ID)
+		return stateError("cannot kill container: %s: container %s is not running", name, c.ID)
 	}
 	if sig == syscall.SIGKILL || sig == stopSignal(c) {
 		if err := e.markStopped(ctx, c); err != nil {
@@ -310,7 +324,7 @@ func (e *Engine) Remove(ctx context.Context, name string, force, volumes bool) e
 	}
 	if running(c) {
 		if !force {
-			return fmt.Errorf("cannot remove container %q: container is running: stop the container before removing or force remove", "/"+c.Spec.Name)
+			return stateError("cannot remove container %q: container is running: stop the container before removing or force remove", "/"+c.Spec.Name)
 		}
 		if err := e.killToRemove(ctx, c); err != nil {
 			return err
@@ -363,7 +377,7 @@ func (e *Engine) Wait(ctx context.Context, name string) (int, error) {
 		}
 		now, err := c.Look()
 		if errors.Is(err, os.ErrNotExist) { // removed at its end: the outcome went with it
-			return e.lastExit(c.ID), nil
+			return e.exitOf(c.ID, 0), nil
 		}
 		if err != nil {
 			return 0, err
@@ -377,19 +391,18 @@ func (e *Engine) Wait(ctx context.Context, name string) (int, error) {
 }
 
 // lastExit finds the exit code of a removed container in the events.
-func (e *Engine) lastExit(id string) int {
+func (e *Engine) lastExit(id string) (code int, found bool) {
 	b, err := os.ReadFile(e.Dirs.Data + "/events")
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	code := 0
 	for line := range strings.Lines(string(b)) {
 		if strings.Contains(line, id) && strings.Contains(line, `"act":"die"`) {
 			_, rest, _ := strings.Cut(line, `"exitCode":"`)
-			if n, err := fmt.Sscanf(rest, "%d", &code); n != 1 || err != nil {
-				code = 0
+			if n, err := fmt.Sscanf(rest, "%d", &code); n == 1 && err == nil {
+				found = true
 			}
 		}
 	}
-	return code
+	return code, found
 }

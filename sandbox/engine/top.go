@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/user"
 	"sort"
@@ -40,7 +39,7 @@ func (e *Engine) Top(ctx context.Context, name string) ([]Process, error) {
 		return nil, err
 	}
 	if !running(c) {
-		return nil, fmt.Errorf("container %s is not running", c.ID)
+		return nil, stateError("container %s is not running", c.ID)
 	}
 	var out []Process
 	for _, pid := range e.processes(c) {

@@ -113,7 +113,7 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 		return err
 	}
 	if len(v.Users) > 0 {
-		return fmt.Errorf("remove %s: volume is in use - [%s]", name, strings.Join(v.Users, ", "))
+		return stateError("remove %s: volume is in use - [%s]", name, strings.Join(v.Users, ", "))
 	}
 	trash := e.Dirs.Data + "/volumes/" + trashPrefix + sandbox.NewID()[:12]
 	if err := os.Rename(e.Dirs.Data+"/volumes/"+name, trash); err != nil {

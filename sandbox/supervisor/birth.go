@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,11 +27,12 @@ type Guest struct {
 	holder int // pid, a child of this process if it was born here
 	born   bool
 
-	stdin  *os.File // write end, nil without input or after it was closed
-	stdout *os.File // read ends
-	stderr *os.File
-	master *os.File // instead of the three with a terminal
-	log    *output.Writer
+	stdinMu sync.Mutex
+	stdin   *os.File // write end, nil without input or after it was closed or given away
+	stdout  *os.File // read ends
+	stderr  *os.File
+	master  *os.File // instead of the three with a terminal
+	log     *output.Writer
 }
 
 // Birth has the container born. Served is the right to serve it, which the guest keeps. Size is the first size of the

@@ -240,7 +240,7 @@ func (g *Guest) reap() {
 }
 
 func (g *Guest) closeFiles() {
-	for _, f := range []*os.File{g.stdin, g.stdout, g.stderr, g.master} {
+	for _, f := range []*os.File{g.takeStdin(), g.stdout, g.stderr, g.master} {
 		if f != nil {
 			f.Close()
 		}

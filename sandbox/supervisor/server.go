@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moss-sandbox/moss/sandbox"
@@ -28,6 +29,7 @@ type Server struct {
 // job is one container that is served.
 type job struct {
 	cancel context.CancelFunc // ends the wait between two runs
+	guest  atomic.Pointer[Guest]
 }
 
 // linger is how long a supervisor without containers waits for the next one.
@@ -140,6 +142,9 @@ func (s *Server) answer(ctx context.Context, f *os.File) {
 		r.set(s.start(ctx, q.ID, q.Size))
 	case q.Op == "ping":
 		s.recover(ctx)
+	case q.Op == "stdin":
+		s.handStdin(f, q.ID, r)
+		return
 	default:
 		r.Error = "unknown request " + q.Op
 	}
@@ -220,12 +225,14 @@ func recordFailure(c *sandbox.Snapshot, err error) {
 func (s *Server) keep(ctx context.Context, g *Guest, served *os.File) {
 	ctx, cancel := context.WithCancel(ctx)
 	id := g.snap.ID
+	j := &job{cancel: cancel}
+	j.guest.Store(g)
 	s.mu.Lock()
-	s.jobs[id] = &job{cancel: cancel}
+	s.jobs[id] = j
 	s.mu.Unlock()
 	go func() {
 		defer cancel()
-		s.life(ctx, g)
+		s.life(ctx, j, g)
 		served.Close()
 		s.mu.Lock()
 		delete(s.jobs, id)
@@ -242,7 +249,7 @@ const (
 )
 
 // life serves a guest, and its successors if its policy says so.
-func (s *Server) life(ctx context.Context, g *Guest) {
+func (s *Server) life(ctx context.Context, j *job, g *Guest) {
 	delay := firstDelay
 	for {
 		c := g.snap
@@ -264,6 +271,7 @@ func (s *Server) life(ctx context.Context, g *Guest) {
 			return
 		}
 		g, delay = next, min(2*delay, lastDelay)
+		j.guest.Store(g)
 	}
 }
 

@@ -115,7 +115,7 @@ func peer(f *os.File) (uid uint32, err error) {
 // request is what a client asks.
 type request struct {
 	V    int       `json:"v"`
-	Op   string    `json:"op"` // start, ping, hand-over
+	Op   string    `json:"op"` // start, ping, stdin
 	ID   string    `json:"id,omitempty"`
 	Size [4]uint16 `json:"size,omitzero"`
 }

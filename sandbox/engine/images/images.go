@@ -20,11 +20,15 @@ import (
 
 // A Service answers for one user's images.
 type Service struct {
-	e *engine.Engine
+	e     *engine.Engine
+	login *registry.Login // instead of what is stored
 }
 
 // New returns the service of an engine.
-func New(e *engine.Engine) *Service { return &Service{e} }
+func New(e *engine.Engine) *Service { return &Service{e: e} }
+
+// As is the service with a login for registries that stands above what is stored; nil for none.
+func (s *Service) As(l *registry.Login) *Service { return &Service{e: s.e, login: l} }
 
 // Worker is what unpacks for it.
 func (s *Service) Worker() Worker { return Worker{s.e} }
@@ -44,7 +48,7 @@ func (s *Service) Client() (*registry.Client, error) {
 			c.Mirrors = append(r.Mirrors, c.Mirrors...)
 		}
 	}
-	c.UserAgent = "moss/1"
+	c.UserAgent, c.Login = "moss/1", s.login
 	return registry.New(c), nil
 }
 
