@@ -43,6 +43,9 @@ func (s *Sandbox) look(served func() bool) (*Snapshot, error) {
 	switch st.Status {
 	case Running, Paused, Restarting:
 		n.correct(served)
+		if n.State.Status == Running || n.State.Status == Paused {
+			n.State.Status = n.pausedOr(Running)
+		}
 	case Created, Exited, Removing, Dead:
 	}
 	return n, nil

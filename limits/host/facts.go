@@ -30,7 +30,7 @@ func Facts(place delegate.Place, l limits.Limits) (limits.Facts, error) {
 		files1(&f, place.V1.Dirs)
 	}
 	var err error
-	f.Devices, err = devices(l.Paths())
+	f.Devices, err = Devices(l.Paths())
 	return f, err
 }
 
@@ -126,8 +126,8 @@ func rlimits() map[string]uint64 {
 	return most
 }
 
-// devices returns MAJOR:MINOR of block devices.
-func devices(paths []string) (map[string]string, error) {
+// Devices returns MAJOR:MINOR of block devices.
+func Devices(paths []string) (map[string]string, error) {
 	numbers := map[string]string{}
 	for _, path := range paths {
 		var st syscall.Stat_t

@@ -32,7 +32,8 @@ type runOptions struct {
 	env, envFile, label, labelFile, volumes, mounts, tmpfs, addHost, dns, dnsSearch, dnsOption []string
 	capAdd, capDrop, securityOpt, device, groupAdd, ulimit, sysctl, logOpt, annotation         []string
 
-	net networkOptions
+	net    networkOptions
+	limits limitOptions
 
 	fs *pflag.FlagSet
 }
@@ -58,6 +59,7 @@ func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	o.addProcessFlags(fs)
 	o.addHostFlags(fs)
 	o.net.addFlags(fs)
+	o.limits.addFlags(fs)
 	o.addSecurityFlags(fs)
 }
 
@@ -125,7 +127,7 @@ func (o *runOptions) create(app *App, args []string) (*engine.Create, error) {
 		},
 	}
 	steps := []func(*engine.Create) error{
-		o.checkWords, o.setEnv, o.setLabels, o.setVolumes, o.setRestart, o.setLog, o.setSecurity, o.setUlimits, o.setHost, o.setDevices, o.net.set,
+		o.checkWords, o.setEnv, o.setLabels, o.setVolumes, o.setRestart, o.setLog, o.setSecurity, o.setUlimits, o.setHost, o.setDevices, o.net.set, o.limits.set,
 	}
 	for _, step := range steps {
 		if err := step(c); err != nil {

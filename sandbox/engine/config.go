@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/moss-sandbox/moss/image/layer"
+	"github.com/moss-sandbox/moss/limits"
 )
 
 // Config is the user's configuration: config.json, and below it the course's moss.json beside the program.
@@ -27,7 +28,12 @@ type Config struct {
 	NetBackend   string              `json:"netBackend,omitempty"`
 	Budget       json.RawMessage     `json:"budget,omitempty"`
 	UnpackLimits json.RawMessage     `json:"unpackLimits,omitempty"`
+
+	bound limits.Budget // of Budget: the course's, lowered by the user's
 }
+
+// Bound is the ceiling on all of the user's containers together.
+func (c *Config) Bound() limits.Budget { return c.bound }
 
 // A Registry is what is known of one.
 type Registry struct {
@@ -97,7 +103,7 @@ func (c *Config) read(path string) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &ConfigError{path, fmt.Errorf("more than one value")}
 	}
-	return nil
+	return c.readBudget(path)
 }
 
 // Unpack is the limits of what images may unpack to.

@@ -25,6 +25,14 @@ type Created struct {
 	*sandbox.Snapshot
 	Served   *os.File
 	Warnings []string
+
+	control func() // ends the answering of acts, in a foreground run
+}
+
+func (c *Created) endControl() {
+	if c.control != nil {
+		c.control()
+	}
 }
 
 // Create makes a container. What a kill leaves of it is swept away by a later command; an error leaves nothing.
@@ -127,7 +135,7 @@ func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
 	id := sandbox.NewID()
 	sp := &spec.Spec{
 		V: spec.Version, ID: id, Name: o.Name, Created: time.Now(), Image: o.Image, ImageID: b.id, Host: o.Host,
-		Restart: o.Restart, AutoRemove: o.AutoRemove, Log: o.Log, Health: health(o, b.config), Limits: o.Limits,
+		Restart: o.Restart, AutoRemove: o.AutoRemove, Log: o.Log, Health: health(o, b.config),
 		Root: spec.Root{Kind: b.kind, Trees: b.trees, ReadOnly: o.ReadOnly, Volatile: o.AutoRemove},
 	}
 	if sp.Name == "" {
@@ -154,6 +162,12 @@ func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
 		return nil, nil, err
 	}
 	warnings = append(warnings, more...)
+	if err := e.limit(o.Limits, o.Strict, sp); err != nil {
+		return nil, nil, err
+	}
+	if sp.Limits.Warning != "" && !e.Config.Quiet {
+		warnings = append(warnings, sp.Limits.Warning)
+	}
 	sp.Mounts, err = e.mounts(o, b)
 	return sp, warnings, err
 }

@@ -23,6 +23,7 @@ type Engine struct {
 	Pull func(ctx context.Context, ref string) error
 
 	realRoot bool
+	limits   *group
 	mu       sync.Mutex
 	ns       *userns.Namespace
 	images   *store.Store
@@ -36,6 +37,7 @@ func Open(root string) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{realRoot: realRoot}
+	e.limits = &group{e: e, wardens: map[string]*ward{}}
 	if e.Dirs, err = sandbox.Locate(root, uid, gid, realRoot); err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func (e *Engine) Env() (*supervisor.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &supervisor.Env{Dirs: &e.Dirs, Namespace: ns, Network: network{e}, RemoveTree: e.Worker().RemoveTree, FuseOverlay: fusePath}, nil
+	return &supervisor.Env{Dirs: &e.Dirs, Namespace: ns, Network: network{e}, Group: e.limits, RemoveTree: e.Worker().RemoveTree, FuseOverlay: fusePath}, nil
 }
 
 // A Hint is an error with a remedy.

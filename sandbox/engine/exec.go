@@ -51,7 +51,12 @@ func (e *Engine) Exec(ctx context.Context, name string, x *Exec) (*sandbox.Snaps
 	if err != nil {
 		return nil, nil, err
 	}
-	proc, err := env.Exec(c, p, x.Size, supervisor.Placement{CgroupFD: -1})
+	place, err := e.limits.join(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer place.Close()
+	proc, err := env.Exec(c, p, x.Size, place)
 	return c, proc, err
 }
 

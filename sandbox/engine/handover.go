@@ -5,6 +5,7 @@ import "context"
 // HandOver gives a container that this process serves to the supervisor: this process must end afterwards, or at least not
 // read from the container any more.
 func (e *Engine) HandOver(ctx context.Context, c *Created) error {
+	c.endControl()
 	c.Served.Close()
 	return e.Supervisor().Ensure(ctx)
 }

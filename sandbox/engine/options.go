@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/moss-sandbox/moss/sandbox/spec"
+import (
+	"github.com/moss-sandbox/moss/limits"
+	"github.com/moss-sandbox/moss/sandbox/spec"
+)
 
 // Create is what a new container is made of: everything that a user can say, parsed.
 type Create struct {
@@ -43,7 +46,8 @@ type Create struct {
 	OOMScore   int
 	CIDFile    string
 	Platform   string
-	Limits     spec.Limits
+	Limits     limits.Limits
+	Strict     bool   // a weaker mechanism for a limit is an error
 	Pull       string // always, missing (the default), never
 	Annotation map[string]string
 	Expose     []string

@@ -3,15 +3,10 @@ package engine
 import (
 	"fmt"
 
+	"github.com/moss-sandbox/moss/limits"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/userns/sys"
 )
-
-// rlimitNumbers are the limits that --ulimit knows, setrlimit(2).
-var rlimitNumbers = map[string]int{
-	"cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8, "as": 9,
-	"locks": 10, "sigpending": 11, "msgqueue": 12, "nice": 13, "rtprio": 14, "rttime": 15,
-}
 
 const (
 	nofile = 7
@@ -23,7 +18,7 @@ const (
 func rlimits(asked []Ulimit) (out []spec.Rlimit, err error) {
 	seen := map[int]bool{}
 	for _, u := range asked {
-		n, ok := rlimitNumbers[u.Name]
+		n, ok := limits.RlimitNumbers()[u.Name]
 		if !ok {
 			return nil, fmt.Errorf("invalid ulimit type: %s", u.Name)
 		}

@@ -25,6 +25,9 @@ func (e *Engine) StartHere(ctx context.Context, c *Created, size [4]uint16) (*su
 		return nil, err
 	}
 	e.Dirs.Emit(c.Event("start"))
+	if e.limits.find(c.ID) != nil {
+		c.control, _ = env.Control(ctx, c.Snapshot) // without it the limits hold all the same, but cannot be changed
+	}
 	return g, nil
 }
 
@@ -46,6 +49,7 @@ func (e *Engine) failed(ctx context.Context, env *supervisor.Env, c *Created, er
 // Done ends a foreground run whose Serve has returned.
 func (e *Engine) Done(ctx context.Context, c *Created) error {
 	defer c.Served.Close()
+	c.endControl()
 	if !c.Spec.AutoRemove {
 		return nil
 	}
@@ -109,7 +113,9 @@ func RunSupervisor(ctx context.Context, inv *role.Invocation) error {
 	if err != nil {
 		return err
 	}
-	e.keepSwitch() // of containers whose last server died
+	e.limits.always = true
+	e.limits.enter(ctx) // before the guard is started, which is to be in the same cgroup
+	e.keepSwitch()      // of containers whose last server died
 	s := &supervisor.Server{Dirs: &e.Dirs, Root: m.Root, Env: e.Env}
 	return s.Run(ctx, inv.Files[0])
 }

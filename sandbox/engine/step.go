@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/moss-sandbox/moss/image"
+	"github.com/moss-sandbox/moss/limits"
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/sandbox/supervisor"
@@ -32,7 +33,7 @@ type Step struct {
 	Scripts   []Script
 	ShmSize   int64
 	Ulimits   []Ulimit
-	Limits    spec.Limits
+	Limits    limits.Limits
 	Labels    map[string]string
 
 	Stdout, Stderr *os.File // write ends of pipes; the caller closes them
@@ -129,7 +130,7 @@ func (e *Engine) stepSpec(s *Step) (*spec.Spec, error) {
 	id := sandbox.NewID()
 	sp := &spec.Spec{
 		V: spec.Version, ID: id, Name: "build-" + id[:12], Created: time.Now(), AutoRemove: true, Restart: spec.Restart{Policy: "no"},
-		Log: spec.Log{Driver: "none"}, Limits: s.Limits, Labels: s.Labels, Mounts: s.Mounts,
+		Log: spec.Log{Driver: "none"}, Labels: s.Labels, Mounts: s.Mounts,
 		Root: spec.Root{Kind: kind, Trees: []spec.Tree{{Target: "/", Lower: lower, Upper: s.Upper, Work: s.Work}}},
 		Host: spec.Host{Network: e.StepNetwork(s.Network), ExtraHosts: s.Hosts, ShmSize: s.ShmSize},
 	}
@@ -138,7 +139,10 @@ func (e *Engine) stepSpec(s *Step) (*spec.Spec, error) {
 	if _, err := e.checkNetwork(sp); err != nil {
 		return nil, err
 	}
-	return sp, e.stepProcess(s, o, sp)
+	if err := e.stepProcess(s, o, sp); err != nil {
+		return nil, err
+	}
+	return sp, e.limit(s.Limits, false, sp)
 }
 
 func (e *Engine) stepProcess(s *Step, o *Create, sp *spec.Spec) (err error) {

@@ -23,6 +23,9 @@ type Birth struct {
 	Wait           bool   // wait for the network before the command
 	Cgroup         bool   // born in a cgroup of its own
 	Nice           int
+	Nproc          int64  // processes of the whole container, 0 for no limit; see between
+	BetweenUIDMap  string // of the namespace between, for Nproc: the user's own ids
+	BetweenGIDMap  string
 	Affinity       []byte // cpu mask of sched_setaffinity(2)
 	Winsize        [4]uint16
 	LastGID        int64                  // the highest group id inside
@@ -50,10 +53,14 @@ func (b *Birth) List() *spawn.List {
 	w.enter()
 	w.assemble()
 	pid := w.Words(0, spawn.Told)
-	clone := w.Call("making the container's namespaces", sys.SYS_CLONE3, w.cloneArgs(pid), 88)
-	w.guest()
-	w.IfNotZero(clone, w.Next())
-	w.acknowledge(pid)
+	if b.Nproc > 0 {
+		w.between(pid)
+	} else {
+		w.clone(pid)
+		w.closeGuestEnd()
+		w.welcome(pid)
+	}
+	w.follow()
 	w.hold(pid)
 	return w.List
 }
@@ -93,10 +100,21 @@ func (w *writer) namespaces() uint64 {
 	return ns
 }
 
+// clone makes the guest, whose calls come next; those of its maker follow them.
+func (w *writer) clone(pid spawn.Addr) {
+	clone := w.Call("making the container's namespaces", sys.SYS_CLONE3, w.cloneArgs(pid), 88)
+	w.guest()
+	w.IfNotZero(clone, w.Next())
+}
+
 // cloneArgs is struct clone_args of clone3(2). The kernel writes the guest's pid into the word before the guest can run:
 // saving the call's result would be done by both sides of the shared memory, and the guest's 0 might come last.
 func (w *writer) cloneArgs(pid spawn.Addr) uintptr {
 	args := [11]uint64{w.namespaces() | spawn.ShareMemory | parentSetTID, 0, 0, uint64(pid), uint64(syscall.SIGCHLD)}
+	if w.b.Nproc > 0 {
+		args[0] |= cloneParent
+		args[4] = 0 // the signal is that of the process between
+	}
 	if w.b.Cgroup {
 		args[0] |= intoCgroup
 		args[10] = fdCgroup
@@ -104,18 +122,29 @@ func (w *writer) cloneArgs(pid spawn.Addr) uintptr {
 	return uintptr(w.Words(args[:]...))
 }
 
-// acknowledge: the maker writes the guest's map, tells the pid, and waits until the guest has executed the command.
-func (w *writer) acknowledge(pid spawn.Addr) {
-	w.Call("closing the guest's end", syscall.SYS_CLOSE, fdExecW)
+// welcome: the guest's parent writes its map, tells the pid, and lets it go on.
+func (w *writer) welcome(pid spawn.Addr) {
+	w.writeMaps("the container's process", pid, w.b.UIDMap, w.b.GIDMap)
+	w.Call("telling the pid", syscall.SYS_WRITE, fdReport, uintptr(pid), 16)
+	w.Call("telling that the map is there", syscall.SYS_WRITE, fdMapW, w.mnt, 1)
+}
+
+// writeMaps writes the id map of a child whose pid stands in a word.
+func (w *writer) writeMaps(whose string, pid spawn.Addr, uidMap, gidMap string) {
 	path := w.String("/proc/////////////")
 	d := w.Next() + 1
 	w.Feed(w.Load(pid), d, 0)
 	w.Decimal("pid in decimal", path+17)
-	w.Call("finding the container's process", syscall.SYS_CHDIR, uintptr(path))
-	w.writeFile("uid_map", w.b.UIDMap)
-	w.writeFile("gid_map", w.b.GIDMap)
-	w.Call("telling the pid", syscall.SYS_WRITE, fdReport, uintptr(pid), 16)
-	w.Call("telling that the map is there", syscall.SYS_WRITE, fdMapW, w.mnt, 1)
+	w.Call("finding "+whose, syscall.SYS_CHDIR, uintptr(path))
+	w.writeFile("uid_map", uidMap)
+	w.writeFile("gid_map", gidMap)
+}
+
+// closeGuestEnd: the maker learns of the guest's execve, or its end, by the end of the pipe.
+func (w *writer) closeGuestEnd() { w.Call("closing the guest's end", syscall.SYS_CLOSE, fdExecW) }
+
+// follow: the maker waits until the guest has executed the command.
+func (w *writer) follow() {
 	if w.s.Process.TTY {
 		w.receiveTTY()
 	}

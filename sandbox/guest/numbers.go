@@ -37,6 +37,8 @@ const (
 	siocsifflags = 0x8914 // netdevice(7)
 	iffUpRunning = 0x41
 
+	rlimitNproc = 6 // RLIMIT_NPROC, setrlimit(2)
+
 	seccompSetFilter = 1 // seccomp(2)
 
 	pPID    = 1 // P_PID, waitid(2)

@@ -229,4 +229,5 @@ type Limits struct {
 	Asked    []byte            `json:"asked,omitempty"` // limits.Limits as JSON
 	Enforced map[string]string `json:"enforced,omitempty"`
 	Warning  string            `json:"warning,omitempty"`
+	Strict   bool              `json:"strict,omitempty"` // a weaker mechanism is an error
 }

@@ -83,20 +83,26 @@ func (b *birth) pipe() (r, w int, err error) {
 }
 
 // run makes the descriptors, starts the list and follows its reports.
-func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) error {
+func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) (err error) {
 	if err := b.descriptors(g); err != nil {
 		return err
 	}
 	place := Placement{CgroupFD: -1}
-	var err error
 	if b.env.Group != nil {
 		if place, err = b.env.Group.Prepare(ctx, b.c); err != nil {
 			return err
 		}
-		if place.CgroupFD >= 0 {
-			b.keep(place.CgroupFD)
+		for _, fd := range []int{place.CgroupFD, place.HolderFD} {
+			if fd > 0 {
+				b.keep(fd)
+			}
 		}
 	}
+	defer func() {
+		if err != nil && b.env.Group != nil {
+			_ = b.env.Group.Release(context.WithoutCancel(ctx), b.c)
+		}
+	}()
 	b.files.Cgroup = place.CgroupFD
 	spec, err := b.env.plan(b.c, place)
 	if err != nil {
@@ -104,7 +110,7 @@ func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) error {
 	}
 	spec.Winsize = size
 	l := spec.List()
-	pid, err := l.Start(spawn.Options{Name: "moss-holder", Files: b.files.Order(), Report: guest.Report, Setsid: true, TmpDir: b.env.Dirs.Run})
+	pid, err := l.Start(spawn.Options{Name: "moss-holder", Files: b.files.Order(), Report: guest.Report, Setsid: true, TmpDir: b.env.Dirs.Run, ExtraFD: max(place.HolderFD, 0)})
 	if err != nil {
 		return err
 	}
@@ -264,7 +270,10 @@ func (b *birth) follow(ctx context.Context, g *Guest, l *spawn.List) error {
 	if !told || !b.c.State.Holder.Alive() {
 		return errors.New("the container's maker was killed")
 	}
-	return b.terminal(g)
+	if err := b.terminal(g); err != nil || b.env.Group == nil {
+		return err
+	}
+	return b.env.Group.Started(ctx, b.c)
 }
 
 // shut closes a descriptor early.
@@ -321,9 +330,6 @@ func (b *birth) toldPID(ctx context.Context, g *Guest, pid int) (err error) {
 	}
 	if err := b.c.SaveState(*st); err != nil {
 		return err
-	}
-	if b.env.Group != nil {
-		b.env.Group.Started(ctx, b.c, pid)
 	}
 	if b.waits() {
 		_, err = syscall.Write(b.goW, []byte{1})
@@ -382,9 +388,6 @@ func checkMaster(fd int) (*os.File, error) {
 func (b *birth) undo(ctx context.Context, g *Guest) {
 	b.kill(g)
 	_, _ = spawn.Wait(g.holder)
-	if b.env.Group != nil {
-		_ = b.env.Group.Release(ctx, b.c)
-	}
 	if b.waits() {
 		_ = b.env.Network.Release(ctx, b.c)
 	}

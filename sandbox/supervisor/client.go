@@ -77,7 +77,7 @@ func (r *reply) err() error {
 func (c *Client) ask(ctx context.Context, q request) (*reply, error) {
 	deadline := time.Now().Add(startTimeout)
 	for {
-		r, err := c.try(q)
+		r, err := try(c.Dirs.Supervisor(), q)
 		if err == nil {
 			return r, nil
 		}
@@ -94,8 +94,9 @@ func (c *Client) ask(ctx context.Context, q request) (*reply, error) {
 	}
 }
 
-func (c *Client) try(q request) (*reply, error) {
-	f, err := dial(c.Dirs.Supervisor())
+// try sends one request to a socket.
+func try(path string, q request) (*reply, error) {
+	f, err := dial(path)
 	if err != nil {
 		return nil, err
 	}

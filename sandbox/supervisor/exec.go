@@ -40,7 +40,12 @@ func (e *Env) Exec(c *sandbox.Snapshot, p *spec.Process, size [4]uint16, place P
 		return nil, fmt.Errorf("container %s is not running", c.ID)
 	}
 	defer syscall.Close(join)
-	filter, err := e.filter(p)
+	if len(place.Rlimits) > 0 {
+		limited := *p
+		limited.Rlimits = addRlimits(p.Rlimits, place.Rlimits)
+		p = &limited
+	}
+	filter, err := e.filter(p, place)
 	if err != nil {
 		return nil, err
 	}

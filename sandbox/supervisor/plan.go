@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,7 +44,16 @@ func (e *Env) plan(c *sandbox.Snapshot, place Placement) (*guest.Birth, error) {
 		}
 	}
 	var err error
-	if b.Filter, err = e.filter(&c.Spec.Process); err != nil {
+	if place.Nproc > 0 {
+		b.Nproc = place.Nproc
+		b.BetweenUIDMap, b.BetweenGIDMap = ns.Map.Nested()
+	}
+	if len(place.Rlimits) > 0 {
+		sp := *c.Spec
+		sp.Process.Rlimits = addRlimits(sp.Process.Rlimits, place.Rlimits)
+		b.Spec = &sp
+	}
+	if b.Filter, err = e.filter(&c.Spec.Process, place); err != nil {
 		return nil, err
 	}
 	b.HostFiles, err = e.hostFiles(c)
@@ -60,8 +70,36 @@ func usesAPT(env []string) bool {
 	return false
 }
 
-// filter is the seccomp program of a process.
-func (e *Env) filter(p *spec.Process) ([]byte, error) {
+// addRlimits adds limits to a process's own; where both name a resource, the lower one counts.
+func addRlimits(own, more []spec.Rlimit) []spec.Rlimit {
+	out := slices.Clone(own)
+	for _, r := range more {
+		i := slices.IndexFunc(out, func(o spec.Rlimit) bool { return o.Resource == r.Resource })
+		if i < 0 {
+			out = append(out, r)
+			continue
+		}
+		out[i].Soft = min(out[i].Soft, r.Soft)
+	}
+	return out
+}
+
+// filter is the seccomp program of a process. One that is put on some CPUs without a cgroup has its own calls to leave them
+// answered without effect, unless it asked for no filter.
+func (e *Env) filter(p *spec.Process, place Placement) ([]byte, error) {
+	f, err := e.rules(p)
+	if err != nil || len(place.Affinity) == 0 || p.Seccomp.Unconfined || p.Privileged {
+		return f, err
+	}
+	keep, err := seccomp.KeepAffinity(seccomp.Machine(runtime.GOARCH))
+	if err != nil {
+		return nil, err
+	}
+	return seccomp.Join(keep, f)
+}
+
+// rules is what a process's own confinement asks for.
+func (e *Env) rules(p *spec.Process) ([]byte, error) {
 	machine := seccomp.Machine(runtime.GOARCH)
 	var f seccomp.Filter
 	var err error

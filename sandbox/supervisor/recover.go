@@ -25,6 +25,7 @@ func (e *Env) lay(ctx context.Context, c *sandbox.Snapshot) {
 		_ = e.Network.Release(ctx, c)
 	}
 	if e.Group != nil {
+		c.State.OOMKilled = c.State.OOMKilled || e.Group.OOMKilled(c)
 		_ = e.Group.Release(ctx, c)
 	}
 	if c.Spec.AutoRemove {

@@ -27,7 +27,7 @@ func (e *Env) Remove(ctx context.Context, c *sandbox.Snapshot) error {
 // other ids own is a worker's task, inside the user's namespace.
 func (e *Env) removeFiles(ctx context.Context, dir string) error {
 	for _, f := range []string{
-		"/spec.json", "/spec.json.new", "/state.json", "/state.json.new", "/log", "/index", "/lock", "/stopped",
+		"/spec.json", "/spec.json.new", "/state.json", "/state.json.new", "/log", "/index", "/lock", "/stopped", "/paused", "/limits.json", "/control",
 		"/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
 	} {
 		_ = syscall.Unlink(dir + f)

@@ -54,6 +54,9 @@ func newLog(c *sandbox.Snapshot) *output.Writer {
 // guest holds but the right to serve, which the caller gives back. When ctx ends first, it stops where it is and returns
 // ctx's error: the container runs on, to be adopted by another server.
 func (g *Guest) Serve(ctx context.Context, also Sinks) (Exit, error) {
+	if g.env.Group != nil && !g.born {
+		g.env.Group.Adopt(ctx, g.snap)
+	}
 	var done atomic.Bool
 	var wg sync.WaitGroup
 	for _, s := range []struct {
@@ -77,6 +80,9 @@ func (g *Guest) Serve(ctx context.Context, also Sinks) (Exit, error) {
 	}
 	wg.Wait()
 	if !ended {
+		if g.env.Group != nil {
+			g.env.Group.Leave(g.snap)
+		}
 		g.closeFiles()
 		return Exit{}, context.Cause(ctx)
 	}

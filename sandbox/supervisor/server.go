@@ -126,12 +126,8 @@ func (s *Server) accept(ctx context.Context, ln *os.File) {
 
 // answer answers one request.
 func (s *Server) answer(ctx context.Context, f *os.File) {
-	if uid, err := peer(f); err != nil || int(uid) != os.Geteuid() {
-		return
-	}
-	_ = f.SetReadDeadline(time.Now().Add(requestTimeout))
-	var q request
-	if receive(f, &q) != nil {
+	q, err := ask(f)
+	if err != nil {
 		return
 	}
 	r := reply{V: protocolVersion, PID: os.Getpid()}
@@ -140,6 +136,9 @@ func (s *Server) answer(ctx context.Context, f *os.File) {
 		r.Error = fmt.Sprintf("the background process speaks version %d, the command version %d", protocolVersion, q.V)
 	case q.Op == "start":
 		r.set(s.start(ctx, q.ID, q.Size))
+	case Act(q.Op).known():
+		r.Body, err = s.act(ctx, q)
+		r.set(err)
 	case q.Op == "ping":
 		s.recover(ctx)
 	case q.Op == "stdin":
@@ -149,6 +148,19 @@ func (s *Server) answer(ctx context.Context, f *os.File) {
 		r.Error = "unknown request " + q.Op
 	}
 	_ = send(f, r)
+}
+
+// ask reads what a client wants; only this user is answered.
+func ask(f *os.File) (q request, err error) {
+	uid, err := peer(f)
+	if err != nil {
+		return q, err
+	}
+	if int(uid) != os.Geteuid() {
+		return q, os.ErrPermission
+	}
+	_ = f.SetReadDeadline(time.Now().Add(requestTimeout))
+	return q, receive(f, &q)
 }
 
 func (r *reply) set(err error) {

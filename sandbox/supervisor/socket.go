@@ -115,8 +115,9 @@ func peer(f *os.File) (uid uint32, err error) {
 // request is what a client asks.
 type request struct {
 	V    int       `json:"v"`
-	Op   string    `json:"op"` // start, ping, stdin
+	Op   string    `json:"op"` // start, ping, stdin, or an Act
 	ID   string    `json:"id,omitempty"`
+	Body []byte    `json:"body,omitempty"` // of an Act
 	Size [4]uint16 `json:"size,omitzero"`
 }
 
@@ -127,6 +128,7 @@ type reply struct {
 	Code  int    `json:"code,omitempty"` // of a command that could not be executed
 	Hint  string `json:"hint,omitempty"`
 	PID   int    `json:"pid,omitempty"` // the supervisor's
+	Body  []byte `json:"body,omitempty"`
 }
 
 func send(f *os.File, v any) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/storage"
 
 	"github.com/moss-sandbox/moss/sandbox"
+	"github.com/moss-sandbox/moss/sandbox/engine"
 	"github.com/moss-sandbox/moss/sandbox/guest"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 )
@@ -53,10 +54,7 @@ type NetworkSettings struct {
 // Inspect makes the answer of inspect. A size that is not asked for is nil.
 func Inspect(c *sandbox.Snapshot) *Container {
 	s := c.Spec
-	out := &Container{NetworkSettings: settings(c), Moss: Moss{Enforced: s.Limits.Enforced, Note: s.Limits.Warning}}
-	if out.Moss.Enforced == nil {
-		out.Moss.Enforced = map[string]string{}
-	}
+	out := &Container{NetworkSettings: settings(c), Moss: Moss{Enforced: engine.Enforced(c), Note: s.Limits.Warning}}
 	r := &out.InspectResponse
 	r.ID, r.Created, r.Name = c.ID, stamp(s.Created), "/"+s.Name
 	r.Path, r.Args = s.Process.Args[0], append([]string{}, s.Process.Args[1:]...)
@@ -112,6 +110,7 @@ func hostConfig(c *sandbox.Snapshot) *container.HostConfig {
 	for _, r := range s.Process.Rlimits {
 		h.Ulimits = append(h.Ulimits, &container.Ulimit{Name: r.Name, Soft: int64(r.Soft), Hard: int64(r.Hard)})
 	}
+	h.Resources = resources(s, h.Resources)
 	if s.Process.Init {
 		h.Init = &s.Process.Init
 	}

@@ -2,7 +2,6 @@ package images
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -88,21 +87,16 @@ func (r *runner) step(ctx context.Context, c build.Command) (s *engine.Step, und
 	if s.Ulimits, err = ulimits(c.Resources.Ulimits); err != nil {
 		return nil, m.undo, err
 	}
-	s.Limits, err = asked(c.Resources)
-	return s, m.undo, err
+	s.Limits = asked(c.Resources)
+	return s, m.undo, nil
 }
 
 // asked are a build's limits in the form of a container's.
-func asked(r build.Resources) (spec.Limits, error) {
-	l := limits.Limits{
+func asked(r build.Resources) limits.Limits {
+	return limits.Limits{
 		Memory: limits.Size(r.Memory), Swap: limits.Swap(r.MemorySwap), CPUs: limits.CPUs(r.CPUs * float64(limits.OneCPU)), Shares: r.CPUShares,
 		Period: r.CPUPeriod, Quota: r.CPUQuota, Cpuset: r.CPUSet, Mems: r.MemSet,
 	}
-	if l.Empty() {
-		return spec.Limits{}, nil
-	}
-	b, err := json.Marshal(l)
-	return spec.Limits{Asked: b}, err
 }
 
 // ulimits reads NAME=SOFT[:HARD]; -1 is no limit.
