@@ -277,3 +277,46 @@ func packageIndex(t *testing.T) string {
 	t.Cleanup(server.Close)
 	return server.URL + "/simple"
 }
+
+// At a terminal a build shows what is under way: stages side by side, each with its time and the end of its output; what is done
+// stays, and afterwards nothing of the display does.
+func TestBuildTerminal(t *testing.T) {
+	registry := harness.ServeRegistry(t, nil)
+	registry.Push(t, "library/busybox:latest", harness.BusyboxImage(t))
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		dockerIO(l, registry)
+		buildContext(t, l, `FROM busybox AS slow
+RUN echo from the slow one; while [ ! -e /go ]; do sleep 0.1; [ $((i=i+1)) -gt 20 ] && break; done; touch /slow
+FROM busybox AS other
+RUN echo from the other one; sleep 1; touch /other
+FROM busybox
+COPY --from=slow /slow /
+COPY --from=other /other /
+`)
+		term := l.Terminal("moss", "build", "--network", "none", "-t", "live", "ctx")
+		term.Expect(`\[\+\] Building \d+\.\ds \(\d/7\)`)
+		term.Expect(` => # from the (slow|other) one`)
+		term.Expect(`\[other 4/7\] RUN echo from the other one.*  \d+\.\ds`)
+		term.Expect(`\[stage-2 7/7\] COPY --from=other /other /  \d+\.\ds`)
+		term.Expect(`Successfully tagged live:latest`)
+		if code := term.Wait(); code != 0 {
+			t.Fatalf("build ends with %d:\n%s", code, term.Shown())
+		}
+		term = l.Terminal("moss", "build", "--network", "none", "ctx")
+		term.Expect(`\[slow 2/7\] RUN .*  CACHED`)
+		term.Expect(`Successfully built`)
+		if code := term.Wait(); code != 0 {
+			t.Errorf("second build ends with %d", code)
+		}
+		buildContext(t, l, "FROM busybox\nRUN for i in 1 2 3 4 5 6 7 8 9; do echo line $i; done; exit 3\n")
+		term = l.Terminal("moss", "build", "--network", "none", "ctx")
+		term.Expect(`ERROR\nline 1\n(?s:.*)line 9\n`) // all of it, not the last lines only
+		term.Expect(`returned a non-zero code: 3`)
+		if code := term.Wait(); code != 3 {
+			t.Errorf("a failed build ends with %d", code)
+		}
+		if r := l.Moss("build", "--network", "none", "--progress", "plain", "ctx"); strings.Contains(r.Stdout+r.Stderr, "\x1b") || !strings.Contains(r.Stdout, "line 9\n") {
+			t.Errorf("plain: %s", r)
+		}
+	})
+}

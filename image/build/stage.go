@@ -59,9 +59,11 @@ func (s *stage) build(ctx context.Context) error {
 	return s.labels(ctx, step)
 }
 
+// upperFirst leaves the author's spaces as they are, as Docker does.
 func upperFirst(text string) string {
-	name, rest, _ := strings.Cut(text, " ")
-	return strings.TrimSpace(strings.ToUpper(name) + " " + strings.TrimSpace(rest))
+	text = strings.TrimSpace(text)
+	name, _, _ := strings.Cut(text, " ")
+	return strings.ToUpper(name) + text[len(name):]
 }
 
 // from takes over the base and returns its ONBUILD triggers.

@@ -86,14 +86,15 @@ func (o *buildOptions) run(ctx context.Context, app *App, where string) error {
 	if err != nil {
 		return err
 	}
-	show, pulls := o.display(app)
-	b.Progress = show
+	d := o.display(app)
+	b.Progress = d.Event
 	if !o.isQuiet() {
-		b.Progress = app.withNetworkNote(b.Network, show)
+		b.Progress = app.withNetworkNote(b.Network, d)
 	}
-	res, err := s.Build(ctx, b, pulls)
+	res, err := s.Build(ctx, b, d.pulls())
+	seen := d.close()
 	if err != nil {
-		return app.buildError(interrupted(ctx, err), o.isQuiet())
+		return app.buildError(interrupted(ctx, err), !seen)
 	}
 	if o.iidfile != "" {
 		if err := build.IIDFile(o.iidfile, res.ID); err != nil {
@@ -112,29 +113,16 @@ func (o *buildOptions) run(ctx context.Context, app *App, where string) error {
 
 func (o *buildOptions) isQuiet() bool { return o.quiet || o.progress == "quiet" }
 
-// display is who hears of the build and of its pulls.
-func (o *buildOptions) display(app *App) (func(build.Event), progress) {
-	if o.isQuiet() {
-		return func(build.Event) {}, silent{}
-	}
-	out := app.Out
-	if o.toStdout() {
-		out = app.Err // the result itself goes to standard output
-	}
-	c := &build.Classic{Text: func(s string) { _, _ = io.WriteString(out, s) }}
-	return c.Event, &events{w: out}
-}
-
 // withNetworkNote says once, before the first command, that it has this machine's network although nobody has asked for it.
-func (a *App) withNetworkNote(asked string, next func(build.Event)) func(build.Event) {
+func (a *App) withNetworkNote(asked string, d buildDisplay) func(build.Event) {
 	e, err := a.Engine()
 	said := err != nil || e.Config.Quiet || asked != "default" || e.StepNetwork(asked) != string(spec.FromHost)
 	return func(ev build.Event) {
 		if _, ok := ev.(build.Running); ok && !said {
 			said = true
-			a.note("RUN uses this machine's network; --network none takes it away")
+			d.aside(func() { a.note("RUN uses this machine's network; --network none takes it away") })
 		}
-		next(ev)
+		d.Event(ev)
 	}
 }
 
@@ -145,11 +133,11 @@ func (a *App) buildWarning(w build.Warned) {
 }
 
 // buildError shows where a build has failed; the exit code is that of the command that failed.
-func (a *App) buildError(err error, quiet bool) error {
+func (a *App) buildError(err error, unseen bool) error {
 	var run *build.RunError
 	if errors.As(err, &run) {
-		if quiet {
-			_, _ = a.Err.Write(run.Tail) // nobody has seen it
+		if unseen {
+			_, _ = a.Err.Write(run.Tail)
 		}
 		fmt.Fprintf(a.Err, "%s:%d\n", Quote(run.File), run.Step.Line)
 	}

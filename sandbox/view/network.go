@@ -1,6 +1,7 @@
 package view
 
 import (
+	"maps"
 	"net/netip"
 	"strconv"
 
@@ -20,7 +21,7 @@ func Network(n *slirp.Network, members []engine.Member) *network.Inspect {
 		Network: network.Network{
 			Name: n.Name, ID: n.ID, Created: n.Created, Scope: "local", Driver: n.Driver, EnableIPv4: v4 || n.Driver != slirp.DriverBridge, EnableIPv6: n.IPv6,
 			IPAM:     network.IPAM{Driver: "default", Config: []network.IPAMConfig{}},
-			Internal: n.Internal, Options: notNil(n.Options), Labels: notNil(n.Labels),
+			Internal: n.Internal, Options: networkOptions(n), Labels: notNil(n.Labels),
 		},
 		Containers: map[string]network.EndpointResource{},
 	}
@@ -33,6 +34,21 @@ func Network(n *slirp.Network, members []engine.Member) *network.Inspect {
 			Name: m.Name, EndpointID: a.ID, MacAddress: network.HardwareAddr(a.MAC[:]), IPv4Address: a.IPv4, IPv6Address: a.IPv6,
 		}
 	}
+	return out
+}
+
+// networkOptions are those of a network. The default bridge has the ones that Docker's daemon gives it, which say what holds for
+// moss's, too; scripts read them. docker0 is its name there: no other namespace sees it.
+func networkOptions(n *slirp.Network) map[string]string {
+	out := map[string]string{}
+	if n.Name == slirp.NameBridge {
+		const prefix = "com.docker.network.bridge."
+		out = map[string]string{
+			prefix + "default_bridge": "true", prefix + "enable_icc": "true", prefix + "enable_ip_masquerade": "true",
+			prefix + "host_binding_ipv4": "0.0.0.0", prefix + "name": "docker0", "com.docker.network.driver.mtu": "1500",
+		}
+	}
+	maps.Copy(out, n.Options)
 	return out
 }
 

@@ -33,7 +33,7 @@ func DebianImage(t testing.TB) Image {
 		t.Fatal(err)
 	}
 	defer unlock()
-	dir := filepath.Join(machineCache, "image-v2")
+	dir := filepath.Join(machineCache, debianDir)
 	if _, err := os.Stat(dir + "/built"); err != nil {
 		if err := buildDebian(dir); err != nil {
 			Missing(t, "building the Debian image: %v", err)
@@ -46,6 +46,15 @@ func DebianImage(t testing.TB) Image {
 	}
 	return img
 }
+
+// debianDir lies below machineCache. Another content needs another name.
+const debianDir = "image-v2"
+
+// mirrorLine is the beginning of a shell line that gives the machine's own mirror to mmdebstrap, so that an image can be extended
+// wherever this machine can.
+const mirrorLine = `apt-get indextargets --format '$(LABEL) $(SITE) $(CODENAME)' 'Created-By: Packages' | sort -u |
+	sed -n 's/^Debian \(.*\) \(bookworm\|trixie\)$/deb \1 \2 main/p' | head -n 1 |
+	`
 
 // buildDebian makes the tars of all layers in dir.
 func buildDebian(dir string) error {
@@ -73,10 +82,7 @@ func buildDebian(dir string) error {
 
 func makeLayer(root, line string) error {
 	if line == "" {
-		// The machine's own mirrors, so that the image can be extended wherever this machine can.
-		return run("sh", "-c", `apt-get indextargets --format '$(LABEL) $(SITE) $(CODENAME)' 'Created-By: Packages' | sort -u |
-			sed -n 's/^Debian \(.*\) \(bookworm\|trixie\)$/deb \1 \2 main/p' | head -n 1 |
-			mmdebstrap --quiet --mode=root --variant=minbase --format=directory --dpkgopt='path-exclude=/usr/share/man/*' \
+		return run("sh", "-c", mirrorLine+`mmdebstrap --quiet --mode=root --variant=minbase --format=directory --dpkgopt='path-exclude=/usr/share/man/*' \
 			--dpkgopt='path-exclude=/usr/share/locale/*' "$(. /etc/os-release; echo $VERSION_CODENAME)" "$0" -`, root)
 	}
 	cmd := exec.Command("chroot", root, "sh", "-ec", line)

@@ -44,9 +44,13 @@ func (s *Service) Client() (*registry.Client, error) {
 		if r.Insecure {
 			c.Insecure = append(c.Insecure, host)
 		}
-		if host == "docker.io" {
-			c.Mirrors = append(r.Mirrors, c.Mirrors...)
+		if len(r.Mirrors) == 0 {
+			continue
 		}
+		if c.MirrorsOf == nil {
+			c.MirrorsOf = map[string][]string{}
+		}
+		c.MirrorsOf[host] = r.Mirrors
 	}
 	c.UserAgent, c.Login = "moss/1", s.login
 	return registry.New(c), nil
