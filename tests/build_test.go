@@ -310,7 +310,7 @@ COPY --from=other /other /
 		}
 		buildContext(t, l, "FROM busybox\nRUN for i in 1 2 3 4 5 6 7 8 9; do echo line $i; done; exit 3\n")
 		term = l.Terminal("moss", "build", "--network", "none", "ctx")
-		term.Expect(`ERROR\nline 1\n(?s:.*)line 9\n`) // all of it, not the last lines only
+		term.Expect(`ERROR\s+line 1\s(?s:.*)line 9\s`) // all of it, not the last lines only
 		term.Expect(`returned a non-zero code: 3`)
 		if code := term.Wait(); code != 3 {
 			t.Errorf("a failed build ends with %d", code)
