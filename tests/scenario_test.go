@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/moss-sandbox/moss/tests/harness"
@@ -19,18 +20,23 @@ type scene struct {
 	code                       int
 }
 
-// eachLogin runs f as every account; the busybox root lies in ./root, and afterwards nothing may be left.
+// eachLogin runs f as every account, all at the same time; the busybox root lies in ./root, and afterwards nothing may be left. It
+// returns when all are over.
 func eachLogin(t *testing.T, f func(t *testing.T, l *harness.Login)) {
 	t.Helper()
 	harness.RequireUserNamespaces(t)
+	var all sync.WaitGroup
 	for _, account := range harness.Accounts(t) {
-		t.Run(account.Name, func(t *testing.T) {
-			l := account.Login(t)
-			harness.Nothing(t, l)
-			l.BusyboxRoot()
-			f(t, l)
+		all.Go(func() {
+			t.Run(account.Name, func(t *testing.T) {
+				l := account.Login(t)
+				harness.Nothing(t, l)
+				l.BusyboxRoot()
+				f(t, l)
+			})
 		})
 	}
+	all.Wait()
 }
 
 // play runs the scenes one after the other as every account, under both names.

@@ -21,14 +21,14 @@ import (
 
 // quick is patience for tests: everything as in life, only sooner.
 var quick = Patience{
-	Retries: 3, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Dial: 5 * time.Second, Answer: 5 * time.Second,
-	Stall: 5 * time.Second, MinRate: 256, RateLimit: time.Second,
+	Retries: 3, Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Dial: 20 * time.Second, Answer: 20 * time.Second,
+	Stall: 20 * time.Second, MinRate: 256, RateLimit: time.Second,
 }
 
 // hasty is quick for tests of stalls: on a busy machine it would see some where there are none.
 func hasty() Patience {
 	p := quick
-	p.Stall = 200 * time.Millisecond
+	p.Stall = 500 * time.Millisecond
 	return p
 }
 

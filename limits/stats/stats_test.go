@@ -86,10 +86,12 @@ func TestMemoryAndPidsOfATree(t *testing.T) {
 func TestCPUOfASpinner(t *testing.T) {
 	c := limitstest.Start(t, "spin")
 	s := open(t, Container{Pid: c.Pid})
-	before := sample(t, s)
-	time.Sleep(700 * time.Millisecond)
-	if r := Compute(before, sample(t, s)); r.CPU < 15 || r.CPU > 130 { // other tests share the machine
-		t.Fatalf("CPU %.1f %%", r.CPU)
+	before, start := sample(t, s), time.Now()
+	limitstest.Await(t, "a tenth of a second of CPU time", func() bool { return sample(t, s).CPU >= before.CPU+1e8 })
+	now := sample(t, s)
+	want := 100 * float64(now.CPU-before.CPU) / float64(time.Since(start)) // what others left to it
+	if r := Compute(before, now); r.CPU < want/2 || r.CPU > 2*want+10 {
+		t.Fatalf("CPU %.1f %%, of the clock %.1f %%", r.CPU, want)
 	}
 }
 
@@ -134,17 +136,20 @@ func TestCost(t *testing.T) {
 	c := limitstest.Start(t, "tree 1 5")
 	s := open(t, Container{Pid: c.Pid})
 	sample(t, s)
-	const rounds = 300
-	machine, before := ReadMachine(), cpuTime()
-	for range rounds {
-		if _, err := s.Sample(machine); err != nil {
-			t.Fatal(err)
+	const rounds = 50
+	machine, best := ReadMachine(), time.Hour
+	for range 10 { // the best: what shares the machine spoils its caches
+		before := cpuTime()
+		for range rounds {
+			if _, err := s.Sample(machine); err != nil {
+				t.Fatal(err)
+			}
 		}
+		best = min(best, (cpuTime()-before)/rounds)
 	}
-	if each := (cpuTime() - before) / rounds; each > 400*time.Microsecond {
-		t.Fatalf("%v for each sample", each)
-	} else {
-		t.Logf("%v for each sample", each)
+	t.Logf("%v for each sample", best)
+	if best > 400*time.Microsecond {
+		t.Fatalf("%v for each sample", best)
 	}
 }
 

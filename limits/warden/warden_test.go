@@ -142,8 +142,14 @@ func TestPause(t *testing.T) {
 			if err := w.Pause(ctx); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(100 * time.Millisecond) // SIGSTOP is on its way
-			before := ticks(t, c)
+			quiet := ticks(t, c)
+			limitstest.Await(t, "rest", func() bool { // SIGSTOP is on its way
+				last := quiet
+				time.Sleep(100 * time.Millisecond)
+				quiet = ticks(t, c)
+				return quiet == last
+			})
+			before := quiet
 			time.Sleep(400 * time.Millisecond)
 			if after := ticks(t, c); after != before || !w.State().Paused {
 				t.Fatalf("used %d ticks while paused", after-before)

@@ -37,7 +37,7 @@ func TestEndBeforeTheWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("waits for an end that was before")
 	}
 	_ = cmd.Wait()

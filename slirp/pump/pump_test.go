@@ -124,7 +124,7 @@ func TestResetAfterEndOfFileIsPassedOn(t *testing.T) {
 	}
 	a.SetLinger(0)
 	a.Close()
-	end := time.Now().Add(5 * time.Second)
+	end := time.Now().Add(20 * time.Second)
 	for time.Now().Before(end) {
 		if _, err := b.Write([]byte("x")); err != nil {
 			return
@@ -163,7 +163,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 		io.ReadAll(b)
 		b.Close()
 	}
-	for end := time.Now().Add(2 * time.Second); open(t) > before; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); open(t) > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d descriptors before, %d after", before, open(t))
 		}

@@ -24,7 +24,7 @@ func ask(t *testing.T, b *slirptest.Box, name string) (addrs []string) {
 			return err
 		}
 		r := net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		ips, err := r.LookupIP(ctx, "ip4", name+".")
 		for _, ip := range ips {

@@ -18,7 +18,7 @@ import (
 )
 
 func dial(to string) error {
-	c, err := net.DialTimeout("tcp", to, 700*time.Millisecond)
+	c, err := net.DialTimeout("tcp", to, 20*time.Second)
 	if err == nil {
 		c.Close()
 	}

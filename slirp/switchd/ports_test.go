@@ -38,12 +38,12 @@ func greeter(t testing.TB, b *slirptest.Box, port int, hello string) {
 }
 
 func greeting(to string) (string, error) {
-	c, err := net.DialTimeout("tcp", to, 2*time.Second)
+	c, err := net.DialTimeout("tcp", to, 20*time.Second)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(2 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	b, err := io.ReadAll(c)
 	return string(b), err
 }
@@ -127,7 +127,7 @@ func TestEndOfAContainerEndsItsPorts(t *testing.T) {
 	a, b := slirptest.NewBox(t), slirptest.NewBox(t)
 	first := l.Attach(t, a, "web", "18080:80")
 	a.Kill()
-	deadline := time.Now().Add(2 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for {
 		e, err := l.AttachTo(t, l.Network, b, slirp.EndpointConfig{Name: "web", Interface: "eth0", Ports: lab.Specs(t, "18080:80")})
 		if err == nil {

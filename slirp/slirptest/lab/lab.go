@@ -79,7 +79,7 @@ func (l *Lab) stop(t testing.TB) {
 		if err != nil {
 			t.Errorf("the switch ended with %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Error("the switch does not end without containers")
 		l.Switch.Process.Signal(syscall.SIGQUIT)
 		<-done
@@ -89,7 +89,7 @@ func (l *Lab) stop(t testing.TB) {
 // Client asks the switch; it waits for one that is just starting.
 func (l *Lab) Client(t testing.TB) *switchd.Client {
 	t.Helper()
-	c, err := switchd.DialWait(filepath.Join(l.Config.Dir, switchd.SocketName), 5*time.Second)
+	c, err := switchd.DialWait(filepath.Join(l.Config.Dir, switchd.SocketName), 20*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
