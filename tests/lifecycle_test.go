@@ -120,7 +120,7 @@ func TestExec(t *testing.T) {
 func TestStopKillRemove(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		start(t, l, "polite", "sh", "-c", `trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done`)
-		harness.Eventually(t, 10*time.Second, "the trap is set", func() bool { return l.Moss("logs", "polite").Stdout == "ready\n" })
+		harness.Eventually(t, harness.Patience, "the trap is set", func() bool { return l.Moss("logs", "polite").Stdout == "ready\n" })
 		l.Moss("stop", "polite").Want(t, harness.Result{Stdout: "polite\n"})
 		l.Moss("inspect", "-f", "{{.State.ExitCode}} {{.State.Running}}", "polite").Want(t, harness.Result{Stdout: "5 false\n"})
 		l.Moss("stop", "polite").Want(t, harness.Result{Stdout: "polite\n"}) // as Docker: no error
@@ -128,13 +128,13 @@ func TestStopKillRemove(t *testing.T) {
 		start(t, l, "deaf", "sleep", "1000") // pid 1 without a handler ignores SIGTERM
 		r := l.Moss("stop", "-t", "1", "deaf")
 		r.Want(t, harness.Result{Stdout: "deaf\n"})
-		if r.Took < time.Second || r.Took > 8*time.Second {
+		if r.Took < time.Second || r.Took > 9*time.Second {
 			t.Errorf("stop -t 1 took %v", r.Took)
 		}
 		l.Moss("inspect", "-f", "{{.State.ExitCode}}", "deaf").Want(t, harness.Result{Stdout: "137\n"})
 
 		start(t, l, "usr", "sh", "-c", `trap 'exit 6' USR1; echo ready; while :; do sleep 0.05; done`)
-		harness.Eventually(t, 10*time.Second, "the trap is set", func() bool { return l.Moss("logs", "usr").Stdout == "ready\n" })
+		harness.Eventually(t, harness.Patience, "the trap is set", func() bool { return l.Moss("logs", "usr").Stdout == "ready\n" })
 		l.Moss("rm", "usr").Fails(t, 1, `cannot remove container "/usr"`, "container is running")
 		l.Moss("kill", "-s", "USR1", "usr").Want(t, harness.Result{Stdout: "usr\n"})
 		ended(t, l, "usr")
@@ -156,7 +156,7 @@ func TestForegroundEndsWithItsContainer(t *testing.T) {
 		done := make(chan harness.Result, 1)
 		cmd := l.Command("moss", "run", "--name", "fg", "--network", "none", "./root", "sleep", "1000")
 		go func() { done <- l.Do(cmd) }()
-		harness.Eventually(t, 10*time.Second, "fg runs", func() bool {
+		harness.Eventually(t, harness.Patience, "fg runs", func() bool {
 			return l.Moss("inspect", "-f", "{{.State.Status}}", "fg").Stdout == "running\n"
 		})
 		l.Moss("kill", "fg").OK(t)
@@ -226,7 +226,7 @@ func TestInspect(t *testing.T) {
 func TestDetachedAndRemovedAtItsEnd(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		l.Moss("run", "-d", "--rm", "--name", "gone", "--network", "none", "./root", "sleep", "0.2").OK(t)
-		harness.Eventually(t, 10*time.Second, "it is removed", func() bool { return l.Moss("ps", "-aq").Stdout == "" })
+		harness.Eventually(t, harness.Patience, "it is removed", func() bool { return l.Moss("ps", "-aq").Stdout == "" })
 	})
 }
 
@@ -250,7 +250,7 @@ func TestHundredAtOnce(t *testing.T) {
 			t.Errorf("%d run, want %d", len(running), n)
 		}
 		for _, i := range []int{0, 42, 99} {
-			harness.Eventually(t, 10*time.Second, "the log is written", func() bool {
+			harness.Eventually(t, harness.Patience, "the log is written", func() bool {
 				return l.Moss("logs", fmt.Sprintf("c%d", i)).Stdout == fmt.Sprintf("line %d\n", i)
 			})
 		}

@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,23 +44,28 @@ func hostAddress(t *testing.T) string {
 	return ""
 }
 
-// freePort is a TCP port of this machine that nobody has.
+// lastPort makes the accounts, which run side by side, take different ports.
+var lastPort atomic.Int32
+
+// freePort is a TCP port of this machine that nobody has, and that the kernel gives to nobody (ip_local_port_range).
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := strconv.Itoa(20000 + (os.Getpid()*37+int(lastPort.Add(1)))%10000)
+		if ln, err := net.Listen("tcp", ":"+port); err == nil {
+			ln.Close()
+			return port
+		}
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
 
 // get fetches a page as a browser on this machine would, waiting for its server to be up.
 func get(t *testing.T, hostPort, page string) (body string) {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	harness.Eventually(t, 10*time.Second, "http://"+hostPort+"/"+page+" answers", func() bool {
+	harness.Eventually(t, harness.Patience, "http://"+hostPort+"/"+page+" answers", func() bool {
 		r, err := client.Get("http://" + hostPort + "/" + page)
 		if err != nil {
 			return false

@@ -20,7 +20,7 @@ func TestTerminalShell(t *testing.T) {
 				term.Type("tty; stty size\r")
 				term.Expect(`/dev/pts/0\s+24 80`)
 				term.Resize(50, 132)
-				harness.Eventually(t, 10*time.Second, "the new size arrives", func() bool {
+				harness.Eventually(t, harness.Patience, "the new size arrives", func() bool {
 					term.Type("stty size\r")
 					return strings.Contains(term.Expect(`(\d+ \d+)\s`)[1], "50 132")
 				})

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 func TestMain(m *testing.M) { os.Exit(Main(m)) }
@@ -82,7 +81,7 @@ func TestLeaksAreSeen(t *testing.T) {
 		t.Errorf("a blob counts as a leak:\n%s", leaks)
 	}
 	_ = cmd.Process.Kill()
-	Eventually(t, time.Second, "a zombie counts as a leak", func() bool { return strings.Contains(strings.Join(login.Leaks(), "\n"), "state Z") })
+	Eventually(t, Patience, "a zombie counts as a leak", func() bool { return strings.Contains(strings.Join(login.Leaks(), "\n"), "state Z") })
 	_ = cmd.Wait()
 	_ = os.RemoveAll(login.Runtime + "/sock")
 	_ = os.RemoveAll(login.Data() + "/containers")

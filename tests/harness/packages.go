@@ -84,12 +84,9 @@ func apt(verb string, packages []string) error {
 	return nil
 }
 
-// lockPrefix begins the names of lock files in /tmp.
-const lockPrefix = "moss-test-"
-
 // machineLock keeps test processes that run side by side from doing the same set-up twice. The lock file stays.
 func machineLock(name string) (unlock func(), err error) {
-	f, err := os.OpenFile(fmt.Sprintf("/tmp/%s%s-%d.lock", lockPrefix, name, os.Getuid()), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(fmt.Sprintf("/tmp/moss-test-%s-%d.lock", name, os.Getuid()), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
