@@ -35,14 +35,14 @@ func Import(ctx context.Context, r io.Reader, ss *store.Session, f store.Fetch, 
 	if err := ss.Unpack(ctx, []image.Layer{l}, f); err != nil {
 		return nil, fmt.Errorf("importing: %w", err)
 	}
-	c := image.Config{Created: &o.Created, OS: o.Platform.OS, Architecture: o.Platform.Architecture, Variant: o.Platform.Variant,
+	c := image.Config{Created: &o.Created, OS: o.Platform.OS, Architecture: o.Platform.Architecture, Variant: o.Platform.Variant, Comment: o.Message,
 		Config: o.Settings, RootFS: image.RootFS{Type: "layers", DiffIDs: []image.Digest{l.DiffID}},
 		History: []image.History{{Created: &o.Created, Comment: o.Message}}}
 	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	return ss.Compose(ctx, b, []image.Layer{l}, o.Names...)
+	return ss.Compose(ctx, store.Composed{Config: b, Layers: []image.Layer{l}, Names: o.Names})
 }
 
 // Tar returns a layer's uncompressed stream. It is not hashed on the way.

@@ -89,7 +89,7 @@ func (l *loader) dockerImage(ctx context.Context, d dockerImage) error {
 	}
 	m, err := l.known(ctx, image.SumBytes(config), names)
 	if errors.Is(err, store.ErrNotFound) {
-		m, err = l.ss.Compose(ctx, config, layers, names...)
+		m, err = l.ss.Compose(ctx, store.Composed{Config: config, Layers: layers, Names: names})
 	}
 	if err != nil {
 		return err

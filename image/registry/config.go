@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -87,24 +88,37 @@ func def[T comparable](field *T, value T) {
 	}
 }
 
-// daemonFile is where Docker's daemon keeps its configuration on Linux.
-const daemonFile = "/etc/docker/daemon.json"
+// DaemonFiles are the places of Docker's daemon.json, the system's before the user's own (rootless Docker). env is os.Getenv, home
+// the user's directory.
+func DaemonFiles(env func(string) string, home string) []string {
+	files := []string{"/etc/docker/daemon.json"}
+	dir := env("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(dir) && home != "" {
+		dir = filepath.Join(home, ".config")
+	}
+	if dir != "" {
+		files = append(files, filepath.Join(dir, "docker", "daemon.json"))
+	}
+	return files
+}
 
-// ReadDaemonFile adds what Docker's own daemon.json says about registries, if there is one. A file that cannot be read or parsed is
-// an error: silently ignoring a mirror is worse than saying so.
-func (c *Config) ReadDaemonFile() error {
-	b, err := os.ReadFile(daemonFile)
-	if os.IsNotExist(err) || os.IsPermission(err) {
-		return nil
+// ReadDaemonFiles adds what Docker's own daemon.json says about registries, where there is one. A file that cannot be parsed is an
+// error: silently ignoring a mirror is worse than saying so. One that may not be read counts as absent.
+func (c *Config) ReadDaemonFiles(files ...string) error {
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if os.IsNotExist(err) || os.IsPermission(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		d, err := ParseDaemonJSON(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		c.Mirrors = append(c.Mirrors, d.Mirrors...)
+		c.Insecure = append(c.Insecure, d.Insecure...)
 	}
-	if err != nil {
-		return err
-	}
-	d, err := ParseDaemonJSON(b)
-	if err != nil {
-		return err
-	}
-	c.Mirrors = append(c.Mirrors, d.Mirrors...)
-	c.Insecure = append(c.Insecure, d.Insecure...)
 	return nil
 }

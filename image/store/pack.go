@@ -107,12 +107,19 @@ func (ss *Session) Ingest(ctx context.Context, r io.Reader, diff image.Digest) (
 	return image.Layer{DiffID: d.Digest, Digest: d.Digest, Size: d.Size, MediaType: image.TypeOCILayerTar}, err
 }
 
-// Compose makes the manifest of a configuration and its layers, bottom first, and puts the image under names. Layers
-// without a media type are taken for uncompressed ones. The configuration's diff ids must be the layers'.
-func (ss *Session) Compose(ctx context.Context, config []byte, layers []image.Layer, names ...image.Ref) (*Image, error) {
+// Composed is an image to be made of layers that are here.
+type Composed struct {
+	Config []byte        // its diff ids must be the layers'
+	Layers []image.Layer // bottom first; without a media type they are taken for uncompressed ones
+	Parent image.Digest  // the image it was made of, "" for none
+	Names  []image.Ref
+}
+
+// Compose makes the manifest of a configuration and its layers and puts the image.
+func (ss *Session) Compose(ctx context.Context, c Composed) (*Image, error) {
 	m := image.Manifest{SchemaVersion: 2, MediaType: image.TypeOCIManifest, Layers: []image.Descriptor{},
-		Config: image.Descriptor{MediaType: image.TypeOCIConfig, Digest: image.SumBytes(config), Size: int64(len(config))}}
-	for _, l := range layers {
+		Config: image.Descriptor{MediaType: image.TypeOCIConfig, Digest: image.SumBytes(c.Config), Size: int64(len(c.Config))}}
+	for _, l := range c.Layers {
 		if l.MediaType == "" {
 			l.MediaType = image.TypeOCILayerTar
 		}
@@ -122,7 +129,7 @@ func (ss *Session) Compose(ctx context.Context, config []byte, layers []image.La
 	if err != nil {
 		return nil, err
 	}
-	return ss.PutImage(ctx, NewImage{Manifest: b, MediaType: image.TypeOCIManifest, Config: config, Names: names})
+	return ss.PutImage(ctx, NewImage{Manifest: b, MediaType: image.TypeOCIManifest, Config: c.Config, Names: c.Names, Parent: c.Parent})
 }
 
 // Unpack makes the missing trees of an image's layers from their blobs.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type NewImage struct {
 	Config    []byte // bytes whose digest is the image's id
 	Names     []image.Ref
 	Top       image.Digest // what the names stand for in the registry, "" if they do not come from one
+	Parent    image.Digest // the image it was made of here, "" for none
 }
 
 // PutImage makes an image visible: its layers' blobs must be here or in a shared store (ErrNoBlob), manifest and
@@ -74,7 +76,7 @@ func (ss *Session) newRecord(n NewImage) (*image.Manifest, *record, error) {
 		n.MediaType = m.MediaType
 	}
 	d := image.Descriptor{MediaType: n.MediaType, Digest: image.SumBytes(n.Manifest), Size: int64(len(n.Manifest))}
-	r := &record{V: version, ID: id, Manifests: []image.Descriptor{d}, Layers: layers, Stored: time.Now().UTC(), Config: withoutHistory(c)}
+	r := &record{V: version, ID: id, Manifests: []image.Descriptor{d}, Layers: layers, Stored: time.Now().UTC(), Parent: n.Parent, Config: withoutHistory(c)}
 	for i, l := range layers {
 		layers[i].Unpacked = ss.s.about(l.Digest).Unpacked
 		r.Size += layers[i].Unpacked
@@ -98,7 +100,7 @@ func (ss *Session) commit(r *record, n NewImage) error {
 			return err
 		}
 	}
-	ss.keepOtherManifests(r)
+	ss.keepKnown(r)
 	if err := ss.s.writeJSON("images", r.ID.Hex()+".json", r); err != nil {
 		return err
 	}
@@ -113,13 +115,14 @@ func (ss *Session) commit(r *record, n NewImage) error {
 	return nil
 }
 
-// keepOtherManifests adds the manifests under which the same image is known already: the same layers compressed
-// otherwise, or another registry's wording.
-func (ss *Session) keepOtherManifests(r *record) {
+// keepKnown adds what is known of the same image already: its parent, and the manifests of the same layers compressed
+// otherwise, or in another registry's wording.
+func (ss *Session) keepKnown(r *record) {
 	old, err := ss.s.load(r.ID)
 	if err != nil {
 		return
 	}
+	r.Parent = cmp.Or(r.Parent, old.Parent)
 	for _, d := range append([]image.Descriptor{old.Manifest}, old.Others...) {
 		known := slices.ContainsFunc(r.Manifests, func(x image.Descriptor) bool { return x.Digest == d.Digest })
 		if _, ok := ss.s.HasBlob(d.Digest); ok && !known {

@@ -27,7 +27,8 @@ type Image struct {
 	Layers   []image.Layer // bottom first
 	Size     int64         // bytes of all layers' files, unpacked
 	Created  time.Time
-	Tagged   time.Time // when the record was written
+	Tagged   time.Time    // when the record was written
+	Parent   image.Digest // the image it was made of here; "" for what was pulled or loaded, or when that is not known
 }
 
 // record is images/HEX.json.
@@ -38,6 +39,7 @@ type record struct {
 	Layers    []image.Layer      `json:"layers"`
 	Size      int64              `json:"size"`
 	Stored    time.Time          `json:"stored"`
+	Parent    image.Digest       `json:"parent,omitempty"`
 	Config    *image.Config      `json:"config"`
 }
 
@@ -67,7 +69,7 @@ func (r *record) image() (*Image, error) {
 			return nil, &CorruptError{recordFile(r.ID), errors.New("a layer without digest")}
 		}
 	}
-	m := &Image{ID: r.ID, Manifest: r.Manifests[0], Others: r.Manifests[1:], Config: r.Config, Layers: r.Layers, Size: r.Size, Tagged: r.Stored}
+	m := &Image{ID: r.ID, Manifest: r.Manifests[0], Others: r.Manifests[1:], Config: r.Config, Layers: r.Layers, Size: r.Size, Tagged: r.Stored, Parent: r.Parent}
 	if r.Config.Created != nil {
 		m.Created = *r.Config.Created
 	}

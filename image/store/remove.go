@@ -13,8 +13,10 @@ import (
 
 // RemoveOptions of Remove.
 type RemoveOptions struct {
-	Force  bool   // also from under stopped containers, and from several repositories at once
-	Worker Worker // removes the trees; without one they stay hidden until a collection has one
+	Force bool // also from under stopped containers, and from several repositories at once
+	// KeepParents leaves the images it was made of, which otherwise go with the last that stands on them (--no-prune).
+	KeepParents bool
+	Worker      Worker // removes the trees; without one they stay hidden until a collection has one
 }
 
 // Removed is what Remove and Prune did, in the order in which Docker's rmi prints it.
@@ -49,6 +51,10 @@ func (s *Store) removeLocked(name string, opts RemoveOptions, done *Removed) (tr
 	if err != nil {
 		return nil, err
 	}
+	fam, err := s.family(uses)
+	if err != nil {
+		return nil, err
+	}
 	uses = slices.DeleteFunc(uses, func(u Use) bool { return u.Image != m.ID })
 	refs := append(slices.Clone(m.Names), m.Digests...)
 	byName := m.Name != image.Ref{}
@@ -60,22 +66,18 @@ func (s *Store) removeLocked(name string, opts RemoveOptions, done *Removed) (tr
 		if err := s.untag(refsToRemove(m.Name, refs), done); err != nil {
 			return nil, err
 		}
-		if left := len(refs) - len(done.Untagged); left > 0 || running(uses) != "" {
+		if left := len(refs) - len(done.Untagged); left > 0 || running(uses) != "" || fam.children[m.ID] > 0 {
 			return nil, nil
 		}
 	default:
-		if err := conflict(m, refs, uses, opts.Force); err != nil {
+		if err := conflict(m, refs, uses, fam, opts.Force); err != nil {
 			return nil, err
 		}
 		if err := s.untag(refs, done); err != nil {
 			return nil, err
 		}
 	}
-	chains, err := s.chains()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.forget(m, chains, done); err != nil {
+	if err := s.forgetLine(m, fam, opts.KeepParents, done); err != nil {
 		return nil, err
 	}
 	got, trash, err := s.sweep(collection{})
@@ -117,9 +119,12 @@ func refsToRemove(name image.Ref, refs []image.Ref) []image.Ref {
 }
 
 // conflict is what stands against removing an image by its id.
-func conflict(m *Image, refs []image.Ref, uses []Use, force bool) error {
+func conflict(m *Image, refs []image.Ref, uses []Use, fam *family, force bool) error {
 	refuse := func(can, why string) error {
 		return &ConflictError{fmt.Sprintf("unable to delete %s (%s) - %s", m.ID.Short(), can, why)}
+	}
+	if fam.children[m.ID] > 0 {
+		return refuse("cannot be forced", "image has dependent child images")
 	}
 	if c := running(uses); c != "" {
 		return refuse("cannot be forced", "image is being used by running container "+short(c))
@@ -160,9 +165,24 @@ func (s *Store) untag(refs []image.Ref, done *Removed) error {
 	return s.fs.SyncDir("names") // a name must not come back after its image is gone
 }
 
-// forget removes a record whose names are gone; what only it needed is for the sweep. chains counts the images by chain id
-// and is brought up to date.
-func (s *Store) forget(m *Image, chains map[image.Digest]int, done *Removed) error {
+// forgetLine removes a record whose names are gone and then, unless they are to stay, the images it was made of: those
+// without a name, a container and another image made of them. Docker's rmi does so, and it is why a build's steps go with
+// its result.
+func (s *Store) forgetLine(m *Image, fam *family, keepParents bool, done *Removed) error {
+	for {
+		if err := s.forget(m, fam, done); err != nil {
+			return err
+		}
+		parent := fam.images[m.Parent]
+		if keepParents || parent == nil || fam.children[parent.ID] > 0 || fam.needed[parent.ID] {
+			return nil
+		}
+		m = parent
+	}
+}
+
+// forget removes one record; what only it needed is for the sweep.
+func (s *Store) forget(m *Image, fam *family, done *Removed) error {
 	if err := s.fs.Remove(recordFile(m.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing image: %w", err)
 	}
@@ -171,26 +191,13 @@ func (s *Store) forget(m *Image, chains map[image.Digest]int, done *Removed) err
 	}
 	done.Deleted = append(done.Deleted, m.ID)
 	for _, l := range slices.Backward(m.Layers) {
-		if chains[l.ChainID]--; chains[l.ChainID] == 0 {
+		if fam.chains[l.ChainID]--; fam.chains[l.ChainID] == 0 {
 			done.Deleted = append(done.Deleted, l.ChainID)
 		}
 	}
+	fam.children[m.Parent]--
+	delete(fam.images, m.ID)
 	return nil
-}
-
-func (s *Store) chains() (map[image.Digest]int, error) {
-	ids, err := s.ids("")
-	chains := map[image.Digest]int{}
-	for _, id := range ids {
-		m, err := s.load(id)
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range m.Layers {
-			chains[l.ChainID]++
-		}
-	}
-	return chains, err
 }
 
 // PruneOptions of Prune.
@@ -218,26 +225,28 @@ func (s *Store) pruneLocked(opts PruneOptions, done *Removed) (trash []string, e
 	if err != nil {
 		return nil, err
 	}
-	chains, err := s.chains()
-	if err != nil {
-		return nil, err
-	}
 	uses, err := s.uses()
 	if err != nil {
 		return nil, err
 	}
-	used := map[image.Digest]bool{}
-	for _, u := range uses {
-		used[u.Image] = true
+	fam, err := s.family(uses)
+	if err != nil {
+		return nil, err
 	}
-	for _, m := range images {
-		if used[m.ID] || opts.keeps(m) {
+	for _, m := range images { // newest first: children before what they were made of
+		refs := append(slices.Clone(m.Names), m.Digests...)
+		switch {
+		case fam.images[m.ID] == nil, fam.used[m.ID], opts.keeps(m), len(refs) == 0 && fam.children[m.ID] > 0:
 			continue
 		}
-		if err := s.untag(append(slices.Clone(m.Names), m.Digests...), done); err != nil {
+		if err := s.untag(refs, done); err != nil {
 			return nil, err
 		}
-		if err := s.forget(m, chains, done); err != nil {
+		if fam.children[m.ID] > 0 { // its children's children may go yet, and it with them
+			fam.needed[m.ID] = false
+			continue
+		}
+		if err := s.forgetLine(m, fam, false, done); err != nil {
 			return nil, err
 		}
 	}

@@ -84,6 +84,8 @@ func (r *record) scan(s *scan) {
 			r.Size = s.int()
 		case "stored":
 			r.Stored = orZero(s.time())
+		case "parent":
+			r.Parent = image.Digest(s.string())
 		case "config":
 			r.Config = scanConfig(s)
 		default:

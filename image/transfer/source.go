@@ -66,7 +66,7 @@ func Upload(ctx context.Context, ss *store.Session, m *store.Image, tag string, 
 
 // recompose stores the image once more under a manifest with its compressed layers.
 func recompose(ctx context.Context, ss *store.Session, up registry.Upload, m *store.Image, layers []image.Layer) (registry.Upload, error) {
-	made, err := ss.Compose(ctx, up.Config, layers)
+	made, err := ss.Compose(ctx, store.Composed{Config: up.Config, Layers: layers})
 	if err != nil {
 		return up, fmt.Errorf("preparing %s for the push: %w", m.ID.Short(), err)
 	}

@@ -116,7 +116,7 @@ func TestPushOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := []byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["` + string(l.DiffID) + `"]}}`)
-	m, err := k.Session.Compose(t.Context(), config, []image.Layer{l}, parse(t, "own:1"))
+	m, err := k.Session.Compose(t.Context(), store.Composed{Config: config, Layers: []image.Layer{l}, Names: []image.Ref{parse(t, "own:1")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ func full() []Command {
 		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand, publishCommand, unpublishCommand,
 	}
 	all = append(all, diffCommand, cpCommand, exportCommand, commitCommand, systemDFCommand, systemPruneCommand, systemResetCommand)
+	all = append(all, imagePruneCommand, importCommand, searchCommand, manifestInspectCommand)
 	all = append(all, networkCommands()...)
 	return withNouns(all)
 }

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"path"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/docker/go-units"
@@ -31,11 +33,27 @@ var imagesCommand = Command{
 		fs.BoolVarP(&o.quiet, "quiet", "q", false, "Only show image IDs")
 		fs.BoolVar(&o.digests, "digests", false, "Show digests")
 		fs.BoolVar(&o.long, "no-trunc", false, "Don't truncate output")
+		fs.StringArrayVarP(&o.filter, "filter", "f", nil, "Filter output based on conditions provided")
+		fs.StringVar(&o.format, "format", "", "Format output using a custom template")
 		return o.run
 	},
 }
 
+// imageRow is one name of an image, and what a template of images sees.
+type imageRow struct {
+	Containers, CreatedAt, CreatedSince, Digest, ID, Repository, SharedSize, Size, Tag, UniqueSize, VirtualSize string
+}
+
+var imageHeads = map[string]string{
+	"Containers": "CONTAINERS", "CreatedAt": "CREATED AT", "CreatedSince": "CREATED", "Digest": "DIGEST", "ID": "IMAGE ID", "Repository": "REPOSITORY",
+	"SharedSize": "SHARED SIZE", "Size": "SIZE", "Tag": "TAG", "UniqueSize": "UNIQUE SIZE", "VirtualSize": "SIZE",
+}
+
 func (o *imagesOptions) run(_ context.Context, app *App, args []string) error {
+	f, err := parseFilters(o.filter, "dangling", "label", "before", "since", "until", "reference")
+	if err != nil {
+		return err
+	}
 	e, err := app.Engine()
 	if err != nil {
 		return err
@@ -48,81 +66,149 @@ func (o *imagesOptions) run(_ context.Context, app *App, args []string) error {
 	if err != nil {
 		app.printError(err) // the images beside a broken file are good
 	}
-	head := []string{"REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"}
-	if o.digests {
-		head = []string{"REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"}
+	if len(args) > 0 {
+		f["reference"] = append(f["reference"], args[0])
 	}
-	t := newTable(head...)
-	seen := map[image.Digest]bool{}
+	keep, err := imageFilter(st, f)
+	if err != nil {
+		return err
+	}
+	steps := store.Intermediate(list)
+	out := []imageRow{}
 	for _, m := range list {
-		for _, r := range imageRows(m) {
-			if len(args) > 0 && !matches(args[0], r) {
-				continue
-			}
-			id := shortID(string(m.ID), o.long)
-			if o.long {
-				id = string(m.ID)
-			}
-			if o.quiet {
-				if !seen[m.ID] {
-					fmt.Fprintln(app.Out, id)
-				}
-				seen[m.ID] = true
-				continue
-			}
-			cells := []string{r.repo, r.tag, id, units.HumanDuration(time.Since(m.Created)) + " ago", units.HumanSizeWithPrecision(float64(m.Size), 3)}
-			if o.digests {
-				cells = append(cells[:2:2], append([]string{r.digest}, cells[2:]...)...)
-			}
-			t.row(cells...)
+		if (o.all || !steps[m.ID]) && keep(m) {
+			out = append(out, o.rows(m, f["reference"])...)
 		}
 	}
-	if !o.quiet {
-		t.print(app.Out)
-	}
-	return nil
+	return rows(app.Out, o.template(), imageHeads, out)
 }
 
-// imageRow is one name of an image.
-type imageRow struct{ repo, tag, digest string }
+// template is the form of the output that the flags ask for.
+func (o *imagesOptions) template() string {
+	switch {
+	case o.quiet:
+		return "{{.ID}}"
+	case o.format != "" && o.format != "table":
+		return o.format
+	case o.digests:
+		return `table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{if .CreatedSince}}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}`
+	}
+	return `table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince}}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}`
+}
 
-// imageRows are an image's names, or <none>.
-func imageRows(m *store.Image) (out []imageRow) {
-	digest := func(r image.Ref) string {
-		for _, d := range m.Digests {
-			if d.Name() == r.Name() {
-				return string(d.Digest)
-			}
-		}
-		return "<none>"
+// rows are an image's names that a reference asks for; an image without a name is one row of <none>.
+func (o *imagesOptions) rows(m *store.Image, wanted []string) (out []imageRow) {
+	row := imageRow{Containers: "N/A", SharedSize: "N/A", UniqueSize: "N/A", ID: shortID(string(m.ID), false), Repository: "<none>", Tag: "<none>", Digest: "<none>"}
+	if o.long {
+		row.ID = string(m.ID)
 	}
+	row.Size = units.HumanSizeWithPrecision(float64(m.Size), 3)
+	row.VirtualSize = row.Size
+	if !m.Created.IsZero() {
+		row.CreatedAt, row.CreatedSince = m.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), units.HumanDuration(time.Since(m.Created))+" ago"
+	}
+	tagged := map[string]bool{}
 	for _, n := range m.Names {
-		out = append(out, imageRow{n.FamiliarName(), n.Tag, digest(n)})
-	}
-	if len(out) == 0 {
-		r := imageRow{"<none>", "<none>", "<none>"}
-		if len(m.Digests) > 0 {
-			r.repo, r.digest = m.Digests[0].FamiliarName(), string(m.Digests[0].Digest)
+		tagged[n.Name()] = true
+		if !askedFor(n, wanted) {
+			continue
 		}
-		out = append(out, r)
+		row.Repository, row.Tag = n.FamiliarName(), n.Tag
+		row.Digest = digestIn(n, m.Digests)
+		out = append(out, row)
+	}
+	for _, d := range m.Digests {
+		if !tagged[d.Name()] && askedFor(d, wanted) {
+			row.Repository, row.Tag, row.Digest = d.FamiliarName(), "<none>", string(d.Digest)
+			out = append(out, row)
+			tagged[d.Name()] = !o.digests
+		}
+	}
+	if len(m.Names)+len(m.Digests) == 0 && len(wanted) == 0 {
+		out = append(out, row)
 	}
 	return out
 }
 
-func matches(want string, r imageRow) bool {
-	ref, err := image.ParseRef(want)
-	if err != nil || ref.FamiliarName() != r.repo {
-		return false
+// digestIn is the digest an image has in a name's repository.
+func digestIn(n image.Ref, digests []image.Ref) string {
+	for _, d := range digests {
+		if d.Name() == n.Name() {
+			return string(d.Digest)
+		}
 	}
-	return !hasTag(want) || ref.Tag == r.tag
+	return "<none>"
+}
+
+// askedFor tells whether a name is one of those asked for: by pattern, as Docker's, or the name in another spelling. With
+// none asked for all are.
+func askedFor(r image.Ref, wanted []string) bool {
+	for _, w := range wanted {
+		if whole, _ := path.Match(w, r.Familiar()); whole {
+			return true
+		}
+		if repository, _ := path.Match(w, r.FamiliarName()); repository {
+			return true
+		}
+		if ref, err := image.ParseRef(w); err == nil && ref.Name() == r.Name() && (!hasTag(w) || ref == r) {
+			return true
+		}
+	}
+	return len(wanted) == 0
+}
+
+// imageFilter makes a test of the filters on whole images; references are for their rows.
+func imageFilter(st *store.Store, f filters) (keep func(*store.Image) bool, err error) {
+	var after, before []time.Time
+	for _, name := range f["before"] {
+		m, err := st.Lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		before = append(before, m.Created)
+	}
+	for _, name := range f["since"] {
+		m, err := st.Lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		after = append(after, m.Created)
+	}
+	for _, v := range f["until"] {
+		t, err := ParseTime(v)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter 'until=%s'", v)
+		}
+		before = append(before, t)
+	}
+	dangling, err := danglingFilter(f["dangling"])
+	if err != nil {
+		return nil, err
+	}
+	return func(m *store.Image) bool {
+		late := slices.ContainsFunc(before, func(t time.Time) bool { return !m.Created.Before(t) })
+		early := slices.ContainsFunc(after, func(t time.Time) bool { return !m.Created.After(t) })
+		return !late && !early && hasLabels(m.Config.Config.Labels, f["label"]) && dangling(m)
+	}, nil
+}
+
+// danglingFilter reads dangling=true|false: whether an image has no tag.
+func danglingFilter(values []string) (func(*store.Image) bool, error) {
+	if len(values) == 0 {
+		return func(*store.Image) bool { return true }, nil
+	}
+	want, err := strconv.ParseBool(values[len(values)-1])
+	if err != nil {
+		return nil, fmt.Errorf("invalid filter 'dangling=%s'", values[len(values)-1])
+	}
+	return func(m *store.Image) bool { return (len(m.Names) == 0) == want }, nil
 }
 
 var rmiCommand = Command{
 	Name: "rmi", Aliases: []string{"image rm", "image remove"}, Args: "[OPTIONS] IMAGE [IMAGE...]", Short: "Remove one or more images", Min: 1, Max: -1,
 	Setup: func(fs *pflag.FlagSet) Runner {
 		force := fs.BoolP("force", "f", false, "Force removal of the image")
-		fs.Bool("no-prune", false, "")
-		_ = fs.MarkHidden("no-prune")
+		keep := fs.Bool("no-prune", false, "Do not delete untagged parents")
 		return func(ctx context.Context, app *App, args []string) error {
 			s, err := app.images()
 			if err != nil {
@@ -130,7 +216,7 @@ var rmiCommand = Command{
 			}
 			failed := false
 			for _, name := range args {
-				r, err := s.Remove(ctx, name, *force)
+				r, err := s.RemoveWith(ctx, name, store.RemoveOptions{Force: *force, KeepParents: *keep})
 				for _, u := range r.Untagged {
 					fmt.Fprintln(app.Out, "Untagged: "+Quote(u))
 				}
@@ -168,54 +254,4 @@ var tagCommand = Command{
 			return err
 		}
 	},
-}
-
-var historyCommand = Command{
-	Name: "history", Aliases: []string{"image history"}, Args: "[OPTIONS] IMAGE", Short: "Show the history of an image", Min: 1, Max: 1,
-	Setup: func(fs *pflag.FlagSet) Runner {
-		long := fs.Bool("no-trunc", false, "Don't truncate output")
-		quiet := fs.BoolP("quiet", "q", false, "Only show image IDs")
-		human := fs.BoolP("human", "H", true, "Print sizes and dates in human readable format")
-		return func(_ context.Context, app *App, args []string) error {
-			return app.history(args[0], *long, *quiet, *human)
-		}
-	},
-}
-
-func (a *App) history(name string, long, quiet, human bool) error {
-	s, err := a.images()
-	if err != nil {
-		return err
-	}
-	rows, err := s.History(name)
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("No such image: %s", name)
-	}
-	if err != nil {
-		return err
-	}
-	t := newTable("IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT")
-	for _, h := range rows {
-		id := h.ID
-		if id != "<missing>" {
-			id = shortID(id, long)
-		}
-		if quiet {
-			fmt.Fprintln(a.Out, id)
-			continue
-		}
-		by := strings.Join(strings.Fields(h.CreatedBy), " ")
-		if r := []rune(by); !long && len(r) > 45 {
-			by = string(r[:44]) + "…"
-		}
-		created, size := units.HumanDuration(time.Since(h.Created))+" ago", units.HumanSizeWithPrecision(float64(h.Size), 3)
-		if !human {
-			created, size = h.Created.Format(time.RFC3339), fmt.Sprint(h.Size)
-		}
-		t.row(id, created, by, size, h.Comment)
-	}
-	if !quiet {
-		t.print(a.Out)
-	}
-	return nil
 }

@@ -55,6 +55,9 @@ func (a *App) pull(ctx context.Context, p images.Pull, quiet bool) error {
 	if err != nil {
 		return err
 	}
+	if p.AllTags && hasTag(p.Name) {
+		return errors.New("tag can't be used with --all-tags/-a")
+	}
 	s, err := a.images()
 	if err != nil {
 		return err
@@ -84,7 +87,11 @@ func (a *App) pull(ctx context.Context, p images.Pull, quiet bool) error {
 		for _, d := range done {
 			all = append(all, d.Pulled)
 		}
-		fmt.Fprintln(a.Out, "Status: "+registry.StatusAll(ref, all))
+		if !quiet {
+			fmt.Fprintln(a.Out, "Status: "+registry.StatusAll(ref, all))
+		}
+		fmt.Fprintln(a.Out, ref.Name())
+		return nil
 	}
 	fmt.Fprintln(a.Out, ref.String())
 	return nil

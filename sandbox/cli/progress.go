@@ -52,7 +52,7 @@ func (p *events) Event(e registry.Event) {
 	if p.last == nil {
 		p.last = map[string]registry.Phase{}
 	}
-	if p.last[e.ID] == e.Phase {
+	if p.last[e.ID] == e.Phase && e.Phase != registry.PhaseDigest {
 		return
 	}
 	p.last[e.ID] = e.Phase

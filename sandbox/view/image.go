@@ -45,7 +45,7 @@ type metadata struct{ LastTagTime time.Time }
 func InspectImage(m *store.Image, dirs []string) *Image {
 	c := m.Config
 	out := &Image{
-		ID: string(m.ID), RepoTags: []string{}, RepoDigests: []string{}, Comment: c.Comment, Created: stamp(m.Created), DockerVersion: c.DockerVersion,
+		ID: string(m.ID), RepoTags: []string{}, RepoDigests: []string{}, Parent: string(m.Parent), Comment: c.Comment, Created: stamp(m.Created), DockerVersion: c.DockerVersion,
 		Author: c.Author, Config: c.Config, Architecture: c.Architecture, Variant: c.Variant, Os: c.OS, OsVersion: c.OSVersion, Size: m.Size,
 		VirtualSize: m.Size, GraphDriver: graphDriver{Name: "overlay", Data: map[string]string{}}, RootFS: rootFS{Type: "layers"}, Metadata: metadata{m.Tagged},
 	}

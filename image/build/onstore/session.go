@@ -182,10 +182,10 @@ func (s *Session) Load(ctx context.Context, id image.Digest) (build.Image, error
 }
 
 // Put implements build.Images.
-func (s *Session) Put(ctx context.Context, config []byte, layers []image.Layer, _ image.Digest) (image.Digest, error) {
+func (s *Session) Put(ctx context.Context, config []byte, layers []image.Layer, parent image.Digest) (image.Digest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := s.ss.Compose(ctx, config, layers)
+	m, err := s.ss.Compose(ctx, store.Composed{Config: config, Layers: layers, Parent: parent})
 	if err != nil {
 		return "", err
 	}

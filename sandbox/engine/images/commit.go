@@ -123,7 +123,7 @@ func (s *Service) commit(ctx context.Context, c *sandbox.Snapshot, o Commit, set
 	if err != nil {
 		return nil, err
 	}
-	return ss.Compose(ctx, b, layers, names...)
+	return ss.Compose(ctx, store.Composed{Config: b, Layers: layers, Parent: base.ID, Names: names})
 }
 
 // base finds the container's image and keeps it for as long as the session lives.

@@ -17,8 +17,8 @@ type Step struct {
 	Size      int64 // bytes of the step's files
 }
 
-// missing stands for a step whose image is not here: pulled images have one id only.
-const missing = "<missing>"
+// Missing stands for a step whose image is not here: pulled images have one id only.
+const Missing = "<missing>"
 
 // History returns the steps of an image's making.
 func (s *Service) History(name string) ([]Step, error) {
@@ -34,7 +34,7 @@ func (s *Service) History(name string) ([]Step, error) {
 	ids := made(st, m)
 	var out []Step
 	for i, h := range m.Config.History {
-		step := Step{ID: missing, CreatedBy: h.CreatedBy, Comment: h.Comment}
+		step := Step{ID: Missing, CreatedBy: h.CreatedBy, Comment: h.Comment}
 		if h.Created != nil {
 			step.Created = *h.Created
 		}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/moss-sandbox/moss/image"
@@ -32,29 +33,6 @@ func (s *Service) As(l *registry.Login) *Service { return &Service{e: s.e, login
 
 // Worker is what unpacks for it.
 func (s *Service) Worker() Worker { return Worker{s.e} }
-
-// Client is a registry client with the user's configuration: moss's own, Docker's, the environment's.
-func (s *Service) Client() (*registry.Client, error) {
-	home, _ := os.UserHomeDir() // without one there are no stored credentials
-	c := registry.DefaultConfig(os.Getenv, home)
-	if err := c.ReadDaemonFile(); err != nil {
-		return nil, err
-	}
-	for host, r := range s.e.Config.Registries {
-		if r.Insecure {
-			c.Insecure = append(c.Insecure, host)
-		}
-		if len(r.Mirrors) == 0 {
-			continue
-		}
-		if c.MirrorsOf == nil {
-			c.MirrorsOf = map[string][]string{}
-		}
-		c.MirrorsOf[host] = r.Mirrors
-	}
-	c.UserAgent, c.Login = "moss/1", s.login
-	return registry.New(c), nil
-}
 
 // A Pull is what to pull and how.
 type Pull struct {
@@ -166,11 +144,17 @@ func (s *Service) Ensure(ctx context.Context, name string) error {
 
 // Remove removes names and images.
 func (s *Service) Remove(ctx context.Context, name string, force bool) (store.Removed, error) {
+	return s.RemoveWith(ctx, name, store.RemoveOptions{Force: force})
+}
+
+// RemoveWith is Remove with all options; the worker is the service's.
+func (s *Service) RemoveWith(ctx context.Context, name string, o store.RemoveOptions) (store.Removed, error) {
 	st, err := s.e.Images()
 	if err != nil {
 		return store.Removed{}, err
 	}
-	r, err := st.Remove(ctx, name, store.RemoveOptions{Force: force, Worker: s.Worker()})
+	o.Worker = s.Worker()
+	r, err := st.Remove(ctx, name, o)
 	for _, u := range r.Untagged {
 		s.e.Dirs.Emit(sandbox.Event{Type: "image", Act: "untag", ID: u, Attrs: map[string]string{"name": u}})
 	}
@@ -220,8 +204,8 @@ func (s *Service) Push(ctx context.Context, name string, all bool, progress regi
 	}
 	defer ss.End()
 	var up []registry.Upload
-	for tag, m := range pushed {
-		u, err := transfer.Upload(ctx, ss, m, tag, compress.Gzip)
+	for _, tag := range slices.Sorted(maps.Keys(pushed)) {
+		u, err := transfer.Upload(ctx, ss, pushed[tag], tag, compress.Gzip)
 		if err != nil {
 			return ref, nil, err
 		}
