@@ -4,6 +4,6 @@ package cli
 func fast() []Command {
 	return []Command{
 		runCommand, createCommand, execCommand, psCommand, logsCommand, startCommand, stopCommand, restartCommand, killCommand, rmCommand, waitCommand,
-		attachCommand, versionCommand,
+		attachCommand, versionCommand, pauseCommand, unpauseCommand, updateCommand,
 	}
 }

@@ -37,7 +37,7 @@ func (e *Engine) Exec(ctx context.Context, name string, x *Exec) (*sandbox.Snaps
 	switch c.State.Status {
 	case sandbox.Running:
 	case sandbox.Paused:
-		return nil, nil, stateError("container %s is paused, unpause the container before exec", c.Spec.Name)
+		return nil, nil, stateError("Container %s is paused, unpause the container before exec", name)
 	case sandbox.Restarting:
 		return nil, nil, stateError("container %s is restarting, wait until the container is running", c.ID)
 	case sandbox.Created, sandbox.Exited, sandbox.Removing, sandbox.Dead:

@@ -133,6 +133,9 @@ func (e *Engine) Start(ctx context.Context, name string) (c *sandbox.Snapshot, s
 	if err := foreign(c); err != nil {
 		return nil, false, err
 	}
+	if c.State.Status == sandbox.Paused {
+		return nil, false, stateError("cannot start a paused container, try unpause instead")
+	}
 	if running(c) {
 		return c, false, nil
 	}
@@ -198,6 +201,7 @@ func (e *Engine) Stop(ctx context.Context, name string, sig syscall.Signal, time
 	}
 	e.Dirs.Emit(c.Event("kill", "signal", fmt.Sprint(int(sig))))
 	_ = supervisor.Signal(c, sig) // it may have ended meanwhile
+	e.hear(ctx, c)
 	if !e.awaitEnd(ctx, c, StopTimeout(c, timeout)) {
 		_ = supervisor.Signal(c, syscall.SIGKILL)
 		e.awaitEnd(ctx, c, -1)
@@ -302,6 +306,7 @@ func (e *Engine) Kill(ctx context.Context, name string, sig syscall.Signal) erro
 	}
 	e.Dirs.Emit(c.Event("kill", "signal", fmt.Sprint(int(sig))))
 	err = supervisor.Signal(c, sig)
+	e.hear(ctx, c)
 	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, syscall.ESRCH) {
 		err = nil
 	}
@@ -324,6 +329,9 @@ func (e *Engine) Remove(ctx context.Context, name string, force, volumes bool) e
 	}
 	if running(c) {
 		if !force {
+			if c.State.Status == sandbox.Paused {
+				return stateError("cannot remove container %q: container is paused and must be unpaused first", "/"+c.Spec.Name)
+			}
 			return stateError("cannot remove container %q: container is running: stop the container before removing or force remove", "/"+c.Spec.Name)
 		}
 		if err := e.killToRemove(ctx, c); err != nil {
@@ -349,6 +357,7 @@ func (e *Engine) killToRemove(ctx context.Context, c *sandbox.Snapshot) error {
 		return err
 	}
 	_ = supervisor.Signal(c, syscall.SIGKILL)
+	e.hear(ctx, c)
 	e.awaitEnd(ctx, c, -1)
 	return e.awaitRecorded(ctx, c)
 }

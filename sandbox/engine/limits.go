@@ -96,3 +96,12 @@ func Enforced(c *sandbox.Snapshot) map[string]string {
 	}
 	return out
 }
+
+// OOMKilled tells whether a process of the container was killed for want of memory in its present or last life.
+func OOMKilled(c *sandbox.Snapshot) bool {
+	if c.State.OOMKilled {
+		return true
+	}
+	s, _ := carried(c)
+	return s.OOM
+}

@@ -74,7 +74,7 @@ func State(c *sandbox.Snapshot) *container.State {
 	st := &c.State
 	out := &container.State{
 		Status: container.ContainerState(st.Status), Running: st.Status == sandbox.Running || st.Status == sandbox.Paused || st.Status == sandbox.Restarting,
-		Paused: st.Status == sandbox.Paused, Restarting: st.Status == sandbox.Restarting, OOMKilled: st.OOMKilled, Dead: st.Status == sandbox.Dead,
+		Paused: st.Status == sandbox.Paused, Restarting: st.Status == sandbox.Restarting, OOMKilled: engine.OOMKilled(c), Dead: st.Status == sandbox.Dead,
 		ExitCode: st.ExitCode, Error: st.Error, StartedAt: stamp(st.Started), FinishedAt: stamp(st.Finished),
 	}
 	if st.Status == sandbox.Running || st.Status == sandbox.Paused {
