@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,8 +35,8 @@ type Account struct {
 }
 
 // testAccounts are made once and reused; they are not removed, so that a second run starts at once and ids never move to
-// another account while files of theirs are left. Their logins start with MOSS_TEST_LOGIN, or "mosstest": two checkouts
-// that are tested at the same time need accounts of their own.
+// another account while files of theirs are left. Their logins start with MOSS_TEST_LOGIN, or "mosstest", and the package of
+// the test: two checkouts, and two packages, that are tested at the same time need accounts of their own.
 var testAccounts = []struct {
 	name, suffix string
 	ids          Ids
@@ -47,7 +48,11 @@ var testAccounts = []struct {
 
 // loginOf is the login of a test account, by the suffix in testAccounts.
 func loginOf(suffix string) string {
-	return cmp.Or(os.Getenv("MOSS_TEST_LOGIN"), "mosstest") + suffix
+	login := cmp.Or(os.Getenv("MOSS_TEST_LOGIN"), "mosstest")
+	if pkg, ok := strings.CutSuffix(filepath.Base(os.Args[0]), ".test"); ok && pkg != "tests" {
+		login += "-" + pkg
+	}
+	return login + suffix
 }
 
 // Accounts returns the accounts that a scenario runs for: as root one with subordinate ids, one without, and root; as
