@@ -34,7 +34,7 @@ func start() int {
 	case inv != nil:
 		return 0
 	}
-	return cli.Main(ctx, os.Args, version)
+	return cli.Main(ctx, os.Args, version, server())
 }
 
 // run is the list of roles.

@@ -6,8 +6,12 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/moss-sandbox/moss/sandbox/cli"
 	"github.com/moss-sandbox/moss/userns/role"
 )
+
+// server is the full program's.
+func server() cli.Server { return nil }
 
 // runFull refuses: the full program's roles are started by itself.
 func runFull(_ context.Context, inv *role.Invocation) error {

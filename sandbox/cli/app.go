@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -24,6 +26,7 @@ type App struct {
 	Root string // --root
 
 	Version  string
+	Serve    Server // nil in programs that cannot
 	commands []Command
 	eng      *engine.Engine
 }
@@ -39,6 +42,10 @@ type Command struct {
 	Ordered bool // the first word that is no flag ends the flags
 	Setup   func(*pflag.FlagSet) Runner
 }
+
+// A Server answers Docker's API on a listener until ctx ends, or with an idle time above zero until it has had nothing to do
+// for that long. The program gives it: front ends do not know each other.
+type Server func(ctx context.Context, e *engine.Engine, version string, ln net.Listener, idle time.Duration) error
 
 // A Runner runs a command whose flags have been read.
 type Runner func(ctx context.Context, app *App, args []string) error
@@ -95,9 +102,9 @@ func (e *usageError) Hints() []string {
 }
 
 // Main runs the program and returns its exit code.
-func Main(ctx context.Context, args []string, version string) int {
+func Main(ctx context.Context, args []string, version string, serve Server) int {
 	out := &standardOutput{File: os.Stdout}
-	app := &App{Name: calledAs(args[0]), In: os.Stdin, Out: out, Err: os.Stderr, Version: version, commands: commandTable()}
+	app := &App{Name: calledAs(args[0]), In: os.Stdin, Out: out, Err: os.Stderr, Version: version, Serve: serve, commands: commandTable()}
 	err := app.run(ctx, args[1:])
 	if err == nil && out.failed != nil && !errors.Is(out.failed, syscall.EPIPE) {
 		err = out.failed

@@ -14,6 +14,7 @@ func full() []Command {
 	}
 	all = append(all, diffCommand, cpCommand, exportCommand, commitCommand, systemDFCommand, systemPruneCommand, systemResetCommand)
 	all = append(all, imagePruneCommand, importCommand, searchCommand, manifestInspectCommand)
+	all = append(all, serveCommand, envCommand)
 	all = append(all, networkCommands()...)
 	return withNouns(all)
 }

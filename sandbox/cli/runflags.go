@@ -474,7 +474,7 @@ func (o *runOptions) setHost(c *engine.Create) error {
 	}
 	for _, s := range o.sysctl {
 		k, v, ok := strings.Cut(s, "=")
-		if !ok || !namespaced(k) {
+		if !ok || !engine.NamespacedSysctl(k) {
 			return fmt.Errorf("invalid argument %q for \"--sysctl\" flag: sysctl '%s' is not allowed", s, k)
 		}
 		if c.Host.Sysctls == nil {
@@ -488,18 +488,6 @@ func (o *runOptions) setHost(c *engine.Create) error {
 		}
 	}
 	return nil
-}
-
-// namespaced tells whether a sysctl belongs to a container's own namespaces: Docker's list.
-func namespaced(k string) bool {
-	if strings.ContainsAny(k, "/+ ") || strings.Contains(k, "..") {
-		return false
-	}
-	switch k {
-	case "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced":
-		return true
-	}
-	return strings.HasPrefix(k, "net.") || strings.HasPrefix(k, "fs.mqueue.")
 }
 
 func (o *runOptions) setDevices(c *engine.Create) error {

@@ -70,3 +70,32 @@ func InspectImage(m *store.Image, dirs []string) *Image {
 	}
 	return out
 }
+
+// An ImageSummary is one image of a list, with VirtualSize, which releases before API 1.44 have.
+type ImageSummary struct {
+	Containers  int64
+	Created     int64
+	ID          string `json:"Id"`
+	Labels      map[string]string
+	ParentID    string `json:"ParentId"`
+	RepoDigests []string
+	RepoTags    []string
+	SharedSize  int64
+	Size        int64
+	VirtualSize int64 `json:",omitempty"`
+}
+
+// SummaryOfImage makes one image of a list; containers is how many stand on it, -1 where nobody counted.
+func SummaryOfImage(m *store.Image, containers int64) *ImageSummary {
+	out := &ImageSummary{
+		Containers: containers, Created: m.Created.Unix(), ID: string(m.ID), Labels: notNil(m.Config.Config.Labels), RepoDigests: []string{}, RepoTags: []string{},
+		SharedSize: -1, Size: m.Size, VirtualSize: m.Size,
+	}
+	for _, n := range m.Names {
+		out.RepoTags = append(out.RepoTags, n.Familiar())
+	}
+	for _, d := range m.Digests {
+		out.RepoDigests = append(out.RepoDigests, d.Familiar())
+	}
+	return out
+}

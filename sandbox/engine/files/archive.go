@@ -71,7 +71,7 @@ func stat(root *os.File, p string, follow bool) (*Stat, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Stat{Name: name, Mode: fileMode(st.Mode), Size: st.Size}
+	out := &Stat{Name: name, Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
 	if st.Mode&syscall.S_IFMT == syscall.S_IFLNK {
 		out.Link, err = sys.ReadlinkAt(sys.FD(d.File()), name)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/moss-sandbox/moss/sandbox/engine"
 	"github.com/moss-sandbox/moss/sandbox/spec"
@@ -53,7 +54,9 @@ type Stat struct {
 	Name string      `json:"name"` // its last part
 	Mode os.FileMode `json:"mode"`
 	Size int64       `json:"size"`
-	Link string      `json:"link,omitempty"` // where a link leads
+
+	ModTime time.Time `json:"modTime"`
+	Link    string    `json:"link,omitempty"` // where a link leads
 }
 
 // ask runs one request. data becomes the role's second file: the pipe's end it reads or writes; nil for none.
