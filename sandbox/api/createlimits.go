@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"strings"
 
@@ -30,13 +29,8 @@ func (c *creation) resources(r *view.CreateRequest) error {
 		}
 		c.Devices = append(c.Devices, dev)
 	}
-	l := limitsOf(h)
-	if l.Empty() {
-		return nil
-	}
-	b, err := json.Marshal(l)
-	c.Limits.Asked = b
-	return err
+	c.Limits = limitsOf(h)
+	return nil
 }
 
 // limitsOf are the limits that a request asks for.
