@@ -142,28 +142,36 @@ func (s *Sandbox) exists() bool {
 
 // List returns the ids of all containers, those whose directory is half-made or half-removed left out.
 func (d *Dirs) List() ([]*Sandbox, error) {
+	all, _, err := d.Listing()
+	return all, err
+}
+
+// Listing is List that tells also whether there are directories that are half-made or half-removed.
+func (d *Dirs) Listing() (all []*Sandbox, half bool, err error) {
 	f, err := os.Open(d.Containers())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer f.Close()
 	names, err := f.Readdirnames(-1)
 	if err != nil {
-		return nil, fmt.Errorf("listing containers: %w", err)
+		return nil, false, fmt.Errorf("listing containers: %w", err)
 	}
 	sort.Strings(names)
-	var out []*Sandbox
 	for _, n := range names {
-		if len(n) == 64 {
-			if s := d.Open(n); s.exists() {
-				out = append(out, s)
-			}
+		if len(n) != 64 {
+			continue
+		}
+		if s := d.Open(n); s.exists() {
+			all = append(all, s)
+		} else {
+			half = true
 		}
 	}
-	return out, nil
+	return all, half, nil
 }
 
 // Find returns the container that a name, a full id or a unique prefix of an id addresses: a full id first, then the name,

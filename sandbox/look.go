@@ -20,6 +20,8 @@ type Snapshot struct {
 	Foreign bool
 	// Unsettled: it has ended, or its server has, and nobody has recorded that yet. See supervisor.Recover.
 	Unsettled bool
+	// Orphan: it was being started when its server died, which could not record it any more; unsettled, too. It is ended.
+	Orphan bool
 }
 
 // Look reads a container and corrects what its files say by what the kernel says. It takes no lock and waits for nobody.
@@ -47,6 +49,8 @@ func (s *Sandbox) look(served func() bool) (*Snapshot, error) {
 			n.State.Status = n.pausedOr(Running)
 		}
 	case Created, Exited, Removing, Dead:
+		n.Orphan = s.orphaned(served)
+		n.Unsettled = n.Orphan
 	}
 	return n, nil
 }

@@ -101,10 +101,34 @@ func Find(runDir string) (*Namespace, error) {
 	return &Namespace{Identity: r.Identity, keeper: r.Keeper, pidfd: fd, use: use}, nil
 }
 
+// A Survivor is a process that may still live in an earlier namespace, or (Nested) in one of its own below that.
+type Survivor struct {
+	Process
+	Nested bool
+}
+
+// namespace returns a descriptor that setns(2) takes for the namespace in which s lives.
+func (s Survivor) namespace() (int, error) {
+	fd, err := s.Open()
+	if err != nil || !s.Nested {
+		return fd, err
+	}
+	defer syscall.Close(fd)
+	own, err := os.Open("/proc/" + strconv.Itoa(s.PID) + "/ns/user")
+	if err != nil {
+		return -1, err
+	}
+	defer own.Close()
+	if !s.Alive() { // the path may have been another process's
+		return -1, os.ErrProcessDone
+	}
+	return sys.ParentNamespace(int(own.Fd()))
+}
+
 // Ensure returns the user's namespace and makes it where there is none. Others are processes that may still live in an
-// earlier one (holders of containers): if one does, its namespace is entered again rather than a second one made, since
-// networks and joins belong to the first.
-func Ensure(runDir string, others func() []Process) (*Namespace, error) {
+// earlier one (of containers): if one does, its namespace is entered again rather than a second one made, since networks and
+// joins belong to the first.
+func Ensure(runDir string, others func() []Survivor) (*Namespace, error) {
 	if n, err := Find(runDir); err == nil {
 		return n, nil
 	}
@@ -144,7 +168,7 @@ func awaitUse(runDir string) (fd int, err error) {
 }
 
 // start starts a keeper.
-func start(runDir string, others func() []Process) (*Namespace, error) {
+func start(runDir string, others func() []Survivor) (*Namespace, error) {
 	id, err := Identify()
 	if err != nil {
 		return nil, err
@@ -269,12 +293,12 @@ func create(runDir string, id *Identity) (int, error) {
 }
 
 // revive starts a keeper inside the namespace of a process that still lives in an old one; 0 if there is none.
-func revive(runDir string, others func() []Process) (int, error) {
+func revive(runDir string, others func() []Survivor) (int, error) {
 	if others == nil {
 		return 0, nil
 	}
-	for _, p := range others() {
-		fd, err := p.Open()
+	for _, s := range others() {
+		fd, err := s.namespace()
 		if err != nil {
 			continue
 		}

@@ -76,7 +76,7 @@ func TestKeeperIsRevivedInItsNamespace(t *testing.T) {
 	_ = syscall.Kill(n.PID(), syscall.SIGKILL)
 	var ws syscall.WaitStatus
 	_, _ = syscall.Wait4(n.PID(), &ws, 0, nil)
-	m, err := Ensure(dir, func() []Process { return []Process{p} })
+	m, err := Ensure(dir, func() []Survivor { return []Survivor{{Process: p}} })
 	if err != nil {
 		t.Fatal(err)
 	}

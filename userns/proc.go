@@ -2,7 +2,9 @@ package userns
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -86,28 +88,44 @@ func parseStat(b []byte) (st Stat, err error) {
 	return st, nil
 }
 
-// Open returns a pidfd of p, or os.ErrProcessDone when p has ended and been reaped, or its pid is somebody else's now.
+// Open returns a pidfd of p, or os.ErrProcessDone when p has ended and been reaped, or its pid is somebody else's now. Another
+// error (no descriptor left) says nothing about p.
 func (p Process) Open() (pidfd int, err error) {
 	if p.PID <= 0 || p.Where != Here() {
 		return -1, os.ErrProcessDone
 	}
 	fd, err := sys.PidfdOpen(p.PID)
 	if err != nil {
-		return -1, os.ErrProcessDone
+		return -1, done(err)
 	}
 	st, err := ReadStat(p.PID)
-	if err != nil || st.Start != p.Start {
-		syscall.Close(fd)
-		return -1, os.ErrProcessDone
+	if err == nil && st.Start == p.Start {
+		return fd, nil
 	}
-	return fd, nil
+	syscall.Close(fd)
+	if err != nil {
+		return -1, done(err)
+	}
+	return -1, os.ErrProcessDone
 }
 
-// Alive tells whether p still runs; a zombie does not.
+// done is os.ErrProcessDone where err says that there is no such process, else err.
+func done(err error) error {
+	if errors.Is(err, syscall.ESRCH) || errors.Is(err, fs.ErrNotExist) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// Alive tells whether p still runs; a zombie does not. What cannot be read for another reason than p's end (no descriptor
+// left) is taken for alive: nothing may be removed or started anew on a guess.
 func (p Process) Alive() bool {
 	if p.PID <= 0 || p.Where != Here() {
 		return false
 	}
 	st, err := ReadStat(p.PID)
-	return err == nil && st.Start == p.Start && st.State != 'Z' && st.State != 'X'
+	if err != nil {
+		return !errors.Is(done(err), os.ErrProcessDone)
+	}
+	return st.Start == p.Start && st.State != 'Z' && st.State != 'X'
 }

@@ -63,15 +63,16 @@ func (e *Engine) Namespace() (*userns.Namespace, error) {
 	return ns, nil
 }
 
-// survivors are processes that may still live in an earlier namespace of the user: holders of containers.
-func (e *Engine) survivors() (out []userns.Process) {
+// survivors are processes that may still live in an earlier namespace of the user: holders of containers, and their first
+// processes, which have one of their own in it.
+func (e *Engine) survivors() (out []userns.Survivor) {
 	all, err := e.Dirs.List()
 	if err != nil {
 		return nil
 	}
 	for _, s := range all {
 		if n, err := s.Look(); err == nil && n.State.Status == sandbox.Running {
-			out = append(out, n.State.Holder)
+			out = append(out, userns.Survivor{Process: n.State.Holder}, userns.Survivor{Process: n.State.Guest, Nested: true})
 		}
 	}
 	return out

@@ -51,6 +51,7 @@ func (e *Engine) settle(ctx context.Context, s *sandbox.Sandbox) error {
 
 // List looks at all containers. One that cannot be read is told in bad; it does not keep the others from being seen.
 func (e *Engine) List(ctx context.Context) (all []*sandbox.Snapshot, bad []error) {
+	e.sweepHalves(ctx)
 	boxes, err := e.Dirs.List()
 	if err != nil {
 		return nil, []error{err}
@@ -105,6 +106,13 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		return err
 	}
 	return env.Sweep(ctx)
+}
+
+// sweepHalves is Sweep where there is something to be swept away.
+func (e *Engine) sweepHalves(ctx context.Context) {
+	if _, half, err := e.Dirs.Listing(); err == nil && half {
+		_ = e.Sweep(ctx) // what cannot be swept away now is found again
+	}
 }
 
 // running tells whether a container's processes may live.
@@ -320,6 +328,7 @@ func (e *Engine) Kill(ctx context.Context, name string, sig syscall.Signal) erro
 // Remove removes a container; one that runs only with force, which kills it at once. Volumes tells to remove its anonymous
 // volumes too.
 func (e *Engine) Remove(ctx context.Context, name string, force, volumes bool) error {
+	e.sweepHalves(ctx)
 	c, err := e.Find(ctx, name)
 	if err != nil {
 		return err

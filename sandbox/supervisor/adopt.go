@@ -13,7 +13,8 @@ import (
 )
 
 // Adopt takes over a container that runs, or whose end nobody has recorded, from a server that died. Served is the right
-// to serve it. os.ErrProcessDone when neither the first process nor its zombie is there any more.
+// to serve it. os.ErrProcessDone when neither the first process nor its zombie is there any more; another error
+// says nothing about them.
 func (e *Env) Adopt(c *sandbox.Snapshot, served *os.File) (*Guest, error) {
 	g := &Guest{env: e, snap: c, served: served, log: newLog(c)}
 	fd, err := c.State.Guest.Open()
@@ -21,9 +22,9 @@ func (e *Env) Adopt(c *sandbox.Snapshot, served *os.File) (*Guest, error) {
 		return nil, err
 	}
 	g.pidfd = fd
-	if err := g.reopen(); err != nil {
+	if err := g.reopen(); err != nil && c.State.Holder.Alive() { // one killed meanwhile is none
 		g.closeFiles()
-		return nil, err
+		return nil, fmt.Errorf("taking over container %s: %w", c.ID[:12], err)
 	}
 	return g, nil
 }
@@ -32,8 +33,11 @@ func (e *Env) Adopt(c *sandbox.Snapshot, served *os.File) (*Guest, error) {
 func (g *Guest) reopen() error {
 	h := g.snap.State.Holder
 	fd, err := h.Open()
-	if err != nil {
+	if errors.Is(err, os.ErrProcessDone) {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	defer syscall.Close(fd)
 	if g.snap.Spec.Process.TTY {

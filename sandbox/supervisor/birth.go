@@ -124,20 +124,8 @@ func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) (err error) {
 
 // descriptors makes everything that the list is started with.
 func (b *birth) descriptors(g *Guest) error {
-	alive, err := b.c.OpenAlive()
-	if err != nil {
+	if err := b.lockAlive(); err != nil {
 		return err
-	}
-	fd, err := sys.DupAbove(int(alive.Fd()), 3) // one owner: a number that is closed twice may be somebody else's by then
-	if err != nil {
-		return errors.Join(err, alive.Close())
-	}
-	b.files.Alive = b.keep(fd)
-	if err := alive.Close(); err != nil {
-		return err
-	}
-	if err := sys.LockOFD(b.files.Alive); err != nil {
-		return fmt.Errorf("container %s: its last processes have not ended: %w", b.c.ID[:12], sandbox.ErrBusy)
 	}
 	null, err := syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -161,6 +149,29 @@ func (b *birth) descriptors(g *Guest) error {
 		}
 	}
 	return b.stdio(g)
+}
+
+// lockAlive makes the lock file and takes the lock that the holder inherits.
+func (b *birth) lockAlive() error {
+	alive, err := b.c.OpenAlive()
+	if err != nil {
+		return err
+	}
+	fd, err := sys.DupAbove(int(alive.Fd()), 3) // one owner: a number that is closed twice may be somebody else's by then
+	if err != nil {
+		return errors.Join(err, alive.Close())
+	}
+	b.files.Alive = b.keep(fd)
+	if err := alive.Close(); err != nil {
+		return err
+	}
+	if sys.LockOFD(b.files.Alive) == nil {
+		return nil
+	}
+	if err := b.c.EndOrphans(b.c.State.Guest); err != nil { // of a start whose server died
+		return err
+	}
+	return sys.LockOFD(b.files.Alive)
 }
 
 // waits tells whether the command waits for its network.

@@ -62,6 +62,9 @@ func (e *Env) Recover(ctx context.Context, sb *sandbox.Sandbox) (needsServer boo
 	if err != nil || !c.Unsettled {
 		return false, err
 	}
+	if c.Orphan {
+		return false, c.EndOrphans(userns.Process{})
+	}
 	g, err := e.Adopt(c, served)
 	if errors.Is(err, os.ErrProcessDone) {
 		e.lay(ctx, c)

@@ -13,8 +13,14 @@ import (
 )
 
 // Remove removes a container that does not run: from sight first, then its files. It needs no free space, and what a kill
-// in the middle leaves, Sweep takes away.
+// in the middle leaves, Sweep takes away. Whatever lives of it against its state is killed first: nothing of it is removed
+// before the kernel says that it is dead. Its caller has the right to serve it.
 func (e *Env) Remove(ctx context.Context, c *sandbox.Snapshot) error {
+	if c.Held() || c.State.Guest.Alive() {
+		if err := c.EndOrphans(c.State.Guest); err != nil {
+			return fmt.Errorf("removing container %s: %w", c.ID[:12], err)
+		}
+	}
 	if err := os.Remove(c.Path("spec.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing container %s: %w", c.ID[:12], err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moss-sandbox/moss/sandbox"
+	"github.com/moss-sandbox/moss/userns"
 	"github.com/moss-sandbox/moss/userns/sys"
 )
 
@@ -194,6 +195,10 @@ func (s *Server) start(ctx context.Context, id string, size [4]uint16) error {
 		served.Close()
 		return err
 	}
+	if c.State.Guest.Alive() { // it runs, and its server died
+		served.Close()
+		return s.adopt(ctx, env, sb)
+	}
 	c.ClearStopped()
 	c.State.StoppedByUser, c.State.Restarts = false, 0
 	g, err := env.Birth(ctx, c, served, size)
@@ -357,33 +362,67 @@ func (s *Server) recover(ctx context.Context) {
 	for _, sb := range all {
 		c, err := sb.Look()
 		if err == nil && c.Unsettled {
-			s.adopt(ctx, env, sb)
+			if s.adopt(ctx, env, sb) != nil {
+				s.adoptLater(ctx, sb)
+			}
 		} else if err == nil && c.Spec.AutoRemove && c.State.Status == sandbox.Exited {
 			env.Settle(ctx, sb)
 		}
 	}
 }
 
-// adopt serves a container whose server died.
-func (s *Server) adopt(ctx context.Context, env *Env, sb *sandbox.Sandbox) {
+// adopt serves a container whose server died, or records its end, or starts it again as its policy says. One that cannot be
+// taken over now, since no descriptor is left, stays as it is: nothing is recorded on a guess.
+func (s *Server) adopt(ctx context.Context, env *Env, sb *sandbox.Sandbox) error {
 	served, err := sb.TryServe()
 	if err != nil {
-		return
+		return nil // somebody else does
 	}
 	c, err := sb.LookServing()
-	if err != nil {
-		served.Close()
-		return
+	if err == nil && c.Orphan {
+		err = c.EndOrphans(userns.Process{})
+	}
+	if err != nil || !c.Unsettled || c.Orphan {
+		return errors.Join(err, served.Close())
 	}
 	g, err := env.Adopt(c, served)
 	if err == nil {
 		s.keep(ctx, g, served)
-		return
+		return nil
+	}
+	if !errors.Is(err, os.ErrProcessDone) {
+		return errors.Join(err, served.Close())
 	}
 	env.lay(ctx, c)
 	again := restartable(c.Spec.Restart, &c.State) && c.State.Where == here()
 	served.Close()
 	if again {
-		_ = s.start(ctx, c.ID, [4]uint16{})
+		_ = s.start(ctx, c.ID, [4]uint16{}) // its error is recorded
 	}
+	return nil
+}
+
+// A container that could not be taken over is tried again this often; then any moss command may.
+const (
+	adoptPause = time.Second
+	adoptTries = 60
+)
+
+// adoptLater tries again. The supervisor stays meanwhile.
+func (s *Server) adoptLater(ctx context.Context, sb *sandbox.Sandbox) {
+	s.mu.Lock()
+	s.users++
+	s.mu.Unlock()
+	go func() {
+		for range adoptTries {
+			time.Sleep(adoptPause)
+			if env, err := s.Env(); err == nil && s.adopt(ctx, env, sb) == nil {
+				break
+			}
+		}
+		s.mu.Lock()
+		s.users--
+		s.idle.Signal()
+		s.mu.Unlock()
+	}()
 }

@@ -384,3 +384,14 @@ func KernelRelease() string {
 	}
 	return unix.ByteSliceToString(u.Release[:])
 }
+
+// ParentNamespace returns a descriptor of the user namespace in which the one of fd was made (ioctl_ns(2), NS_GET_PARENT,
+// Linux 4.9).
+func ParentNamespace(fd int) (int, error) {
+	n, err := unix.IoctlRetInt(fd, unix.NS_GET_PARENT)
+	if err != nil {
+		return -1, fmt.Errorf("finding the parent of a user namespace: %w", err)
+	}
+	unix.CloseOnExec(n)
+	return n, nil
+}

@@ -113,7 +113,7 @@ func newSite(t *testing.T) *site {
 	if err := errors.Join(os.Chmod(base, 0o755), os.Mkdir(run, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	ns, err := userns.Ensure(run, func() []userns.Process { return nil })
+	ns, err := userns.Ensure(run, func() []userns.Survivor { return nil })
 	if err != nil {
 		if os.Getenv("MOSS_TEST_MUST_RUN") == "1" {
 			t.Fatal(err)
