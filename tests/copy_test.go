@@ -75,6 +75,8 @@ func TestCopyStaysInside(t *testing.T) {
 			l.Sh("moss", `echo bad >bad; $moss cp -q bad `+c+`:/out/canary; cat canary`).Want(t, harness.Result{Stdout: "host\n", Stderr: "moss: Could not find the file /out in container " + c + "\n"})
 		}
 		l.Sh("moss", `cat `+canary).Want(t, harness.Result{Stdout: "host\n"})
+		// The control: who follows the links by joined strings reaches the host's file from either container.
+		l.Sh("moss", `cat `+l.Data()+`/containers/*/upper/steal; cat `+l.Data()+`/containers/*/upper/out/canary`).Want(t, harness.Result{Stdout: strings.Repeat("host\n", 4)})
 		l.Moss("rm", "-f", "up", "down").OK(t)
 	})
 }

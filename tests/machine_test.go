@@ -56,3 +56,19 @@ func TestPackageInTheMachineAsImage(t *testing.T) {
 		}
 	})
 }
+
+// Layers of the machine that were replaced stay as long as a container stands on them, and go with it.
+func TestReplacedViewsOfTheMachineGo(t *testing.T) {
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		l.Patience = 4 * harness.Patience
+		l.Moss("create", "--name", "cc", "--network", "none", "/", "true").OK(t)
+		l.Moss("create", "--name", "other", "--network", "none", "/", "true").OK(t)
+		// As if the machine had changed an hour ago, see image/machine.Collect.
+		l.Sh("moss", `cd `+l.Data()+`/machine && for d in */; do case $d in .*|*.new*) ;; *) touch -d '1 hour ago' "${d}retired" || exit 1;; esac; done`).OK(t)
+		l.Moss("rm", "other").OK(t)
+		l.Moss("start", "cc").OK(t)
+		l.Moss("wait", "cc").Want(t, harness.Result{Stdout: "0\n"})
+		l.Moss("rm", "cc").OK(t)
+		l.Sh("moss", `find `+l.Data()+`/machine -name retired`).Want(t, harness.Result{})
+	})
+}

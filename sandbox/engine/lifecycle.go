@@ -355,6 +355,9 @@ func (e *Engine) Remove(ctx context.Context, name string, force, volumes bool) e
 	if errors.Is(err, os.ErrNotExist) { // it was to be removed at its end anyway
 		err = nil
 	}
+	if c.Spec.ImageID == "" { // a directory
+		e.collectViews()
+	}
 	if err == nil && (volumes || c.Spec.AutoRemove) {
 		err = e.removeAnonymous(ctx, c)
 	}

@@ -22,6 +22,7 @@ func (e *Engine) PruneContainers(ctx context.Context, keep func(*sandbox.Snapsho
 		}
 		removed = append(removed, c.ID)
 	}
+	e.collectViews()
 	return removed, err
 }
 
