@@ -44,8 +44,8 @@ test-faults: build test-setup ## kill and crash-point tests; SAMPLE crash points
 	$(TEST_ENV) MOSS_FAULT_SEED=$(SEED) MOSS_FAULT_SAMPLE=$(SAMPLE) $(GO) test -count=1 -timeout 30m -tags faults ./tests/faults
 
 FUZZTIME ?= 30s
-fuzz: ## each fuzz target for FUZZTIME
-	./tests/harness/fuzz $(FUZZTIME)
+fuzz: ## each fuzz target for FUZZTIME (a time, or a number of runs: 2000x), or COUNT of them from the SEED-th on
+	./tests/harness/fuzz $(FUZZTIME) '$(COUNT)' $(SEED)
 
 bench: build test-setup ## side by side with bubblewrap, crun, Podman and nsenter; writes docs/measured.md (root)
 	$(TEST_ENV) $(GO) test -count=1 -timeout 60m -tags bench -v ./tests/bench

@@ -66,6 +66,12 @@ func (m *Machine) Copy(from, to string) {
 	m.vm(nil, "cp", m.dir, "root", from, to)
 }
 
+// Reboot boots the machine again and waits until it answers.
+func (m *Machine) Reboot() {
+	m.t.Helper()
+	m.vm(nil, "reboot", m.dir)
+}
+
 // Run runs a shell line as user over ssh and waits for it.
 func (m *Machine) Run(user, line string) Result {
 	m.t.Helper()

@@ -25,12 +25,29 @@ func prepareMachine(t *testing.T, release string) *harness.Machine {
 	return m
 }
 
-func TestDebian12(t *testing.T) { firstSuite(t, "12") }
+func TestDebian12(t *testing.T) { suite(t, prepareMachine(t, "12")) }
 
-func TestDebian13(t *testing.T) { firstSuite(t, "13") }
+func TestDebian13(t *testing.T) { suite(t, prepareMachine(t, "13")) }
 
-func firstSuite(t *testing.T, release string) {
-	m := prepareMachine(t, release)
+// suite is what holds on every host with systemd. The machine is shared by its parts, and booted once more by the last.
+func suite(t *testing.T, m *harness.Machine) {
+	for _, part := range []struct {
+		name string
+		play func(*testing.T, *harness.Machine)
+	}{
+		{"first", first},
+		{"two users", twoUsers},
+		{"storage", storage},
+		{"namespaces forbidden", forbidden},
+		{"logout", logout},
+		{"reboot", reboot},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.play(t, m) })
+	}
+}
+
+// first is the day's work of each kind of account.
+func first(t *testing.T, m *harness.Machine) {
 	for _, user := range []string{"ann", "nosub", "root"} {
 		t.Run(user, func(t *testing.T) {
 			for _, c := range []struct{ name, line, want string }{
@@ -42,7 +59,10 @@ func firstSuite(t *testing.T, release string) {
 				{"pid inside", "moss run --rm /srv/root sh -c 'echo $$'", "1"},
 				{"input", "echo typed | moss run --rm -i /srv/root cat", "typed"},
 				{"exit code", "moss run --rm /srv/root sh -c 'exit 7' || echo code $?", "code 7"},
-				{"detached", "moss run -d --name dd /srv/root sleep 1000 >/dev/null && moss exec dd echo in && moss rm -f dd", "in"},
+				{"detached", "moss run -d --name dd /srv/root sh -c 'echo said; sleep 1000' >/dev/null && moss ps --format '{{.Names}} {{.State}}'", "dd running"},
+				{"exec", "moss exec dd echo in", "in"},
+				{"logs", "moss logs dd", "said"},
+				{"removed", "moss rm -f dd && moss ps -aq | wc -l", "0"},
 				{"without a runtime directory", "unset XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS; moss run --rm /srv/root echo hello", "hello"},
 			} {
 				t.Run(c.name, func(t *testing.T) {
@@ -54,7 +74,6 @@ func firstSuite(t *testing.T, release string) {
 			wantNoProcess(t, m, user)
 		})
 	}
-	t.Run("namespaces forbidden", func(t *testing.T) { forbidden(t, m) })
 }
 
 // wantNoProcess wants that no moss of the user runs once its containers are gone.
