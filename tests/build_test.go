@@ -1,19 +1,11 @@
 package tests
 
 import (
-	"archive/zip"
-	"bytes"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/moss-sandbox/moss/tests/harness"
 )
@@ -143,139 +135,6 @@ CMD ["ls", "/cache", "/ctx", "/key", "/o", "/run/secrets", "/scratch"]
 			t.Errorf("the image has what only its builds should: %s", r)
 		}
 	})
-}
-
-// The course's Flask file, line by line, on a Debian that stands for ubuntu: built, run, asked, pushed, pulled, run again.
-func TestBuildCourse(t *testing.T) {
-	harness.RequireRoot(t)
-	registry := harness.DebianRegistry(t)
-	registry.Push(t, "library/ubuntu:latest", withPip(t, harness.DebianImage(t)))
-	index := packageIndex(t)
-	for _, name := range []string{"subids", "oneid"} {
-		t.Run(name, func(t *testing.T) {
-			l := harness.Named(t, name).Login(t)
-			harness.Nothing(t, l)
-			l.Patience = 10 * harness.Patience
-			dockerIO(l, registry)
-			course(t, l, registry, index)
-		})
-	}
-}
-
-const courseFile = `FROM ubuntu
-MAINTAINER  ashutoshh@linux.com
-RUN apt update
-RUN apt install python3 -y
-RUN     apt install python3-pip -y 
-# to install flask we need pip3 command 
-RUN mkdir /webapp
-COPY  . /webapp/
-WORKDIR /webapp
-RUN pip3 install -r requirements.txt
-EXPOSE 5000
-CMD ["python3","demo.py"]
-`
-
-const courseProgram = `import greeting, http.server
-class H(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(greeting.TEXT.encode())
-    def log_message(self, *a): pass
-http.server.HTTPServer(("0.0.0.0", 5000), H).serve_forever()
-`
-
-func course(t *testing.T, l *harness.Login, registry harness.Registry, index string) {
-	t.Helper()
-	for name, text := range map[string]string{
-		"my.dockerfile": courseFile, "demo.py": courseProgram, "requirements.txt": "--index-url " + index + "\ngreeting==1.0\n",
-	} {
-		if err := os.WriteFile(l.Work+"/"+name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	out := l.Docker("build", "--network", "host", "-t", "ashuflask:v001", "-f", "my.dockerfile", ".").OK(t)
-	if !strings.HasSuffix(out, "Successfully tagged ashuflask:v001") {
-		t.Errorf("build ends with %q", out[max(0, len(out)-200):])
-	}
-	if r := l.Docker("history", "ashuflask:v001"); strings.Contains(strings.SplitN(r.Stdout, "apt update", 2)[0], "<missing>") {
-		t.Errorf("history: %s", r)
-	}
-	if r := l.Docker("inspect", "-f", "{{.Author}} {{.Config.Cmd}} {{.Config.WorkingDir}}", "ashuflask:v001"); r.Stdout != "ashutoshh@linux.com [python3 demo.py] /webapp\n" {
-		t.Errorf("inspect: %s", r)
-	}
-	name := registry.Host + "/" + l.Name + "/ashuflask:v001"
-	l.Docker("tag", "ashuflask:v001", name).OK(t)
-	l.Docker("push", "-q", name).OK(t)
-	answers(t, l, "ashuflask:v001")
-	l.Docker("rmi", name, "ashuflask:v001").OK(t)
-	l.Docker("pull", "-q", name).OK(t)
-	answers(t, l, name)
-	l.Docker("rmi", name).OK(t)
-}
-
-// answers runs the course's program and asks it over a published port.
-func answers(t *testing.T, l *harness.Login, img string) {
-	t.Helper()
-	l.Docker("run", "-itd", "--name", "ashuc1", "--network", "bridge", "-p", "1234:5000", img).OK(t)
-	harness.Eventually(t, 20*time.Second, "the web application answers", func() bool {
-		r, err := http.Get("http://127.0.0.1:1234/")
-		if err != nil {
-			return false
-		}
-		defer r.Body.Close()
-		b, _ := io.ReadAll(r.Body)
-		return string(b) == "hello from a wheel"
-	})
-	l.Docker("rm", "-f", "ashuc1").OK(t)
-}
-
-// withPip lets pip install beside Debian's own packages, as the course's ubuntu did.
-func withPip(t *testing.T, img harness.Image) harness.Image {
-	t.Helper()
-	f, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f = f.DeepCopy()
-	f.Config.Env = append(f.Config.Env, "PIP_BREAK_SYSTEM_PACKAGES=1", "DEBIAN_FRONTEND=noninteractive")
-	if img, err = mutate.ConfigFile(img, f); err != nil {
-		t.Fatal(err)
-	}
-	return img
-}
-
-// packageIndex serves one wheel as a package index on loopback.
-func packageIndex(t *testing.T) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, f := range [][2]string{
-		{"greeting.py", "TEXT = 'hello from a wheel'\n"},
-		{"greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n"},
-		{"greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: moss\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
-		{"greeting-1.0.dist-info/RECORD", "greeting.py,,\ngreeting-1.0.dist-info/METADATA,,\ngreeting-1.0.dist-info/WHEEL,,\ngreeting-1.0.dist-info/RECORD,,\n"},
-	} {
-		w, err := z.Create(f[0])
-		if err == nil {
-			_, err = io.WriteString(w, f[1])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	const wheel = "greeting-1.0-py3-none-any.whl"
-	mux := http.NewServeMux()
-	mux.HandleFunc("/simple/greeting/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, "<!DOCTYPE html><html><body><a href=\"/%s\">%s</a></body></html>", wheel, wheel)
-	})
-	mux.HandleFunc("/"+wheel, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b.Bytes()) })
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server.URL + "/simple"
 }
 
 // At a terminal a build shows what is under way: stages side by side, each with its time and the end of its output; what is done
