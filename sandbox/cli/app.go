@@ -25,6 +25,8 @@ type App struct {
 	Err  io.Writer
 	Root string // --root
 
+	platform string // of the image that run asks for
+
 	Version  string
 	Serve    Server // nil in programs that cannot
 	commands []Command

@@ -34,6 +34,7 @@ var execCommand = Command{
 		fs.StringVarP(&o.x.User, "user", "u", "", "Username or UID (format: \"<name|uid>[:<group|gid>]\")")
 		fs.StringVarP(&o.x.Dir, "workdir", "w", "", "Working directory inside the container")
 		fs.BoolVar(&o.x.Privileged, "privileged", false, "Give extended privileges to the command")
+		fs.BoolVarP(&o.x.Detach, "detach", "d", false, "Detached mode: run command in the background")
 		fs.StringVar(&o.detachKeys, "detach-keys", "", "Override the key sequence for detaching a container")
 		return o.run
 	},
@@ -56,7 +57,7 @@ func (o *execOptions) exec(ctx context.Context, app *App, args []string) error {
 		return &ExitError{Code: 125, Err: err}
 	}
 	o.x.Args, o.x.Env = args[1:], c.Env
-	if o.x.TTY && o.x.Stdin && !isTerminal(app.In) {
+	if o.x.TTY && o.x.Stdin && !o.x.Detach && !isTerminal(app.In) {
 		return errors.New("the input device is not a TTY")
 	}
 	e, err := app.Engine()
@@ -70,6 +71,9 @@ func (o *execOptions) exec(ctx context.Context, app *App, args []string) error {
 	_, p, err := e.Exec(ctx, args[0], &o.x)
 	if err != nil {
 		return err
+	}
+	if o.x.Detach {
+		return nil
 	}
 	code, err := s.follow(p)
 	if err != nil {

@@ -39,6 +39,7 @@ var pullCommand = Command{
 		_ = fs.MarkHidden("disable-content-trust")
 		return func(ctx context.Context, app *App, args []string) error {
 			if *forRun {
+				app.platform = p.Platform
 				return app.pullForRun(ctx, args[0])
 			}
 			p.Name = args[0]
@@ -125,7 +126,7 @@ func (a *App) pullForRun(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Ensure(ctx, name); err == nil {
+	if a.platform == "" && s.Ensure(ctx, name) == nil {
 		return nil
 	}
 	ref, err := image.ParseRef(name)
@@ -134,7 +135,7 @@ func (a *App) pullForRun(ctx context.Context, name string) error {
 	}
 	fmt.Fprintf(a.Err, "Unable to find image '%s' locally\n", ref.Familiar())
 	show := a.progress()
-	done, err := s.Pull(ctx, images.Pull{Name: name}, show)
+	done, err := s.Pull(ctx, images.Pull{Name: name, Platform: a.platform}, show)
 	show.close()
 	if err != nil {
 		var x *ExitError

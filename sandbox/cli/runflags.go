@@ -34,6 +34,8 @@ type runOptions struct {
 
 	net    networkOptions
 	limits limitOptions
+	more   hostOptions
+	check  healthOptions
 
 	fs *pflag.FlagSet
 }
@@ -60,6 +62,8 @@ func (o *runOptions) addFlags(fs *pflag.FlagSet) {
 	o.addHostFlags(fs)
 	o.net.addFlags(fs)
 	o.limits.addFlags(fs)
+	o.more.addFlags(fs)
+	o.check.addFlags(fs)
 	o.addSecurityFlags(fs)
 }
 
@@ -117,6 +121,7 @@ func (o *runOptions) addSecurityFlags(fs *pflag.FlagSet) {
 
 // create turns the flags into what the engine takes.
 func (o *runOptions) create(app *App, args []string) (*engine.Create, error) {
+	app.platform = o.more.platform
 	c := &engine.Create{
 		Image: args[0], Args: args[1:], Name: strings.TrimPrefix(o.name, "/"), Dir: o.dir, User: o.user, Hostname: o.hostname,
 		Domainname: o.domainname, TTY: o.tty, Stdin: o.stdin, AutoRemove: o.rm, ReadOnly: o.readOnly,
@@ -128,6 +133,7 @@ func (o *runOptions) create(app *App, args []string) (*engine.Create, error) {
 	}
 	steps := []func(*engine.Create) error{
 		o.checkWords, o.setEnv, o.setLabels, o.setVolumes, o.setRestart, o.setLog, o.setSecurity, o.setUlimits, o.setHost, o.setDevices, o.net.set, o.limits.set,
+		o.more.set, o.check.set,
 	}
 	for _, step := range steps {
 		if err := step(c); err != nil {
@@ -447,7 +453,9 @@ func (o *runOptions) setSecurity(c *engine.Create) error {
 			}
 			c.Seccomp.Profile = b
 		default:
-			return fmt.Errorf("invalid --security-opt: %q", s)
+			if err := harmless(c, k, v, s); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

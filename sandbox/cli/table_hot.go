@@ -76,7 +76,11 @@ func (a *App) pullMissing(ctx context.Context, ref string) error {
 	if a.Root != "" {
 		args = append(args, "--root", a.Root)
 	}
-	cmd := &exec.Cmd{Path: prog, Args: append(args, "pull", "--for-run", "--", ref), Env: env, Stdout: os.Stderr, Stderr: os.Stderr}
+	args = append(args, "pull", "--for-run")
+	if a.platform != "" {
+		args = append(args, "--platform", a.platform)
+	}
+	cmd := &exec.Cmd{Path: prog, Args: append(args, "--", ref), Env: env, Stdout: os.Stderr, Stderr: os.Stderr}
 	if err := cmd.Run(); err != nil {
 		return &ExitError{Code: 125} // it has said why
 	}

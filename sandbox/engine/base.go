@@ -48,6 +48,9 @@ func (e *Engine) base(ctx context.Context, o *Create) (*base, error) {
 		return nil, err
 	}
 	img, lower, err := unpacked(images, o.Image, ns.Map.Key())
+	if err == nil && !provides(img, o.Platform) && o.Pull != "always" {
+		err = &store.NotFoundError{Name: o.Image}
+	}
 	if (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotUnpacked)) && o.Pull != "never" {
 		release() // a pull takes its time, and holds for itself
 		if err := e.pull(ctx, o.Image); err != nil {
@@ -88,6 +91,13 @@ func unpacked(images *store.Store, name, mapKey string) (*store.Image, []string,
 	}
 	lower, err := images.Lowers(img, mapKey)
 	return img, lower, err
+}
+
+// provides tells whether an image is for the platform that is asked for.
+func provides(img *store.Image, platform string) bool {
+	want, err := image.ParsePlatform(platform)
+	have := image.Platform{OS: img.Config.OS, Architecture: img.Config.Architecture, Variant: img.Config.Variant}
+	return platform == "" || err == nil && want.Runs(have)
 }
 
 // pull fetches an image by whatever the program can.

@@ -48,7 +48,7 @@ func (e *Engine) Create(ctx context.Context, o *Create) (*Created, error) {
 	if err := e.checkRoot(base); err != nil {
 		return nil, err
 	}
-	sp, warnings, err := e.specify(o, base)
+	sp, warnings, err := e.specify(ctx, o, base)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func checkName(name string) error {
 }
 
 // specify decides everything that a container's specification says.
-func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
+func (e *Engine) specify(ctx context.Context, o *Create, b *base) (*spec.Spec, []string, error) {
 	id := sandbox.NewID()
 	sp := &spec.Spec{
 		V: spec.Version, ID: id, Name: o.Name, Created: time.Now(), Image: o.Image, ImageID: b.id, Host: o.Host,
@@ -152,9 +152,22 @@ func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
 		sp.Labels = map[string]string{}
 	}
 	maps.Copy(sp.Labels, o.Labels)
+	if err := checkShare(o); err != nil {
+		return nil, nil, err
+	}
 	e.host(o, sp)
+	other, err := e.share(ctx, sp)
+	if err != nil {
+		return nil, nil, err
+	}
 	warnings, err := e.process(o, b, sp)
 	if err != nil {
+		return nil, nil, err
+	}
+	if other != nil && e.single() { // the one id is the other's user there
+		sp.Process.User.UID, sp.Process.User.GID = other.Spec.Process.User.UID, other.Spec.Process.User.GID
+	}
+	if err := e.links(ctx, sp); err != nil {
 		return nil, nil, err
 	}
 	more, err := e.checkNetwork(sp)
@@ -168,7 +181,7 @@ func (e *Engine) specify(o *Create, b *base) (*spec.Spec, []string, error) {
 	if sp.Limits.Warning != "" && !e.Config.Quiet {
 		warnings = append(warnings, sp.Limits.Warning)
 	}
-	sp.Mounts, err = e.mounts(o, b)
+	sp.Mounts, err = e.mounts(ctx, o, b)
 	return sp, warnings, err
 }
 
@@ -218,6 +231,7 @@ func (e *Engine) process(o *Create, b *base, sp *spec.Spec) (warnings []string, 
 	}
 	p := &sp.Process
 	p.Args, p.TTY, p.Stdin, p.StdinOnce = args, o.TTY, o.Stdin, o.StdinOnce
+	p.Unmasked = o.Unmasked
 	p.NoNewPrivs, p.Privileged, p.Seccomp = o.NoNewPrivs || e.Config.NoNewPrivs, o.Privileged, o.Seccomp
 	p.Init, p.OOMScore = o.Init, o.OOMScore
 	p.StopSignal, p.StopTimeout = cmp.Or(o.StopSignal, cfg.StopSignal), o.StopTime
@@ -240,6 +254,9 @@ func (e *Engine) process(o *Create, b *base, sp *spec.Spec) (warnings []string, 
 	warnings, err = e.user(o, b, sp)
 	if err != nil {
 		return nil, err
+	}
+	if o.Privileged {
+		warnings = append(warnings, "--privileged gives all capabilities within the container's own namespaces, none over this machine")
 	}
 	env := mergeEnv(cfg.Env, o.Env)
 	sp.Config = spec.Config{

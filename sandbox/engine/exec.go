@@ -23,6 +23,7 @@ type Exec struct {
 	Stdin      bool
 	Privileged bool
 	Size       [4]uint16
+	Detach     bool // nobody follows it: its input and output are nothing
 }
 
 // Exec starts a command in a running container as a child of this process. The caller waits for it.
@@ -51,12 +52,16 @@ func (e *Engine) Exec(ctx context.Context, name string, x *Exec) (*sandbox.Snaps
 	if err != nil {
 		return nil, nil, err
 	}
+	mode := supervisor.Attached
+	if x.Detach {
+		mode, p.TTY, p.Stdin = supervisor.Detached, false, false
+	}
 	place, err := e.limits.join(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer place.Close()
-	proc, err := env.Exec(c, p, x.Size, place)
+	proc, err := env.Exec(c, p, x.Size, place, mode)
 	return c, proc, err
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/moss-sandbox/moss/sandbox"
+	"github.com/moss-sandbox/moss/sandbox/guest"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/sandbox/supervisor"
 	"github.com/moss-sandbox/moss/slirp"
@@ -111,7 +112,7 @@ func (n network) Attach(_ context.Context, c *sandbox.Snapshot, pid int) ([]byte
 		return nil, err
 	}
 	n.e.keepSwitch()
-	if err := addHosts(c, at[:1]); err != nil {
+	if err := addHosts(c, at[:1], n.e.linkLines(c.Spec)); err != nil {
 		return nil, err
 	}
 	return json.Marshal(at)
@@ -123,6 +124,9 @@ func (n network) Release(_ context.Context, c *sandbox.Snapshot) error { return 
 // attach puts a container on networks.
 func (e *Engine) attach(c *sandbox.Snapshot, pid int, wishes []wish) (out []Attachment, err error) {
 	netns, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
+	if errors.Is(err, fs.ErrPermission) { // born in another container's user namespace, and unreadable yet
+		netns, err = supervisor.OpenHeld(c.State.Holder, guest.MakerNet, os.O_RDONLY)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +178,7 @@ func (e *Engine) detach(id string) error {
 }
 
 // addHosts adds a container's own addresses to its hosts file, which the birth has written anew.
-func addHosts(c *sandbox.Snapshot, at []Attachment) error {
+func addHosts(c *sandbox.Snapshot, at []Attachment, links string) error {
 	f, err := os.OpenFile(c.Path("etc/hosts"), os.O_WRONLY|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a volume stands in its place
@@ -182,7 +186,7 @@ func addHosts(c *sandbox.Snapshot, at []Attachment) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(hostLines(c.Spec.Host.Hostname, c.Spec.Config.Domainname, at))
+	_, err = f.WriteString(links + hostLines(c.Spec.Host.Hostname, c.Spec.Config.Domainname, at))
 	return errors.Join(err, f.Close())
 }
 
@@ -211,8 +215,7 @@ func (e *Engine) checkNetwork(s *spec.Spec) (warnings []string, err error) {
 	h := &s.Host
 	switch {
 	case strings.HasPrefix(h.Network, string(spec.Container)):
-		return nil, hint("give both containers the same network, where they find each other by name: "+
-			"moss network create NAME", "--network %s: joining another container's network is not possible yet", h.Network)
+		return nil, nil
 	case h.Network == string(spec.None):
 		return nil, nil
 	case h.Network == string(spec.FromHost):

@@ -19,7 +19,7 @@ import (
 var forbiddenTargets = []string{"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue"}
 
 // mounts decides what is mounted: the user's volumes, the image's, parents before children.
-func (e *Engine) mounts(o *Create, b *base) ([]spec.Mount, error) {
+func (e *Engine) mounts(ctx context.Context, o *Create, b *base) ([]spec.Mount, error) {
 	out := append([]spec.Mount{}, b.binds...)
 	for i := range o.Volumes {
 		m, err := e.volume(&o.Volumes[i])
@@ -32,6 +32,15 @@ func (e *Engine) mounts(o *Create, b *base) ([]spec.Mount, error) {
 			}
 		}
 		out = append(out, m)
+	}
+	from, err := e.volumesFrom(ctx, o.VolumesFrom)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range from { // the user's own win
+		if !taken(out, m.Target) {
+			out = append(out, m)
+		}
 	}
 	for target := range b.config.Volumes {
 		target = path.Clean("/" + target)

@@ -44,6 +44,7 @@ type writer struct {
 	s      *spec.Spec
 	mnt    uintptr    // the path where the maker mounts the root
 	rootFD spawn.Addr // word with a descriptor of the root, in the maker
+	shm    spawn.Addr // word with the machine's /dev/shm, in the guest that shares it
 }
 
 // List writes the birth.
@@ -52,10 +53,14 @@ func (b *Birth) List() *spawn.List {
 	w.mnt = w.Str(b.Mnt)
 	w.enter()
 	w.assemble()
+	w.borrowShm()
 	pid := w.Words(0, spawn.Told)
-	if b.Nproc > 0 {
+	switch {
+	case w.joins():
+		w.goBetween(pid)
+	case b.Nproc > 0:
 		w.between(pid)
-	} else {
+	default:
 		w.clone(pid)
 		w.closeGuestEnd()
 		w.welcome(pid)
@@ -82,16 +87,18 @@ func (w *writer) enter() {
 
 // namespaces that the guest gets of its own.
 func (w *writer) namespaces() uint64 {
-	ns := uint64(sys.NewUser | sys.NewNS | sys.NewCgroup)
+	ns := uint64(sys.NewNS)
 	h := &w.s.Host
 	for _, x := range []struct {
 		own  bool
 		flag uint64
 	}{
-		{h.PID == spec.Own, sys.NewPID},
-		{h.IPC == spec.Own, sys.NewIPC},
-		{h.UTS == spec.Own, sys.NewUTS},
-		{h.Network != string(spec.FromHost), sys.NewNet},
+		{!w.joins(), sys.NewUser},
+		{h.Cgroup.Owned(), sys.NewCgroup},
+		{h.PID.Owned(), sys.NewPID},
+		{h.IPC.Owned(), sys.NewIPC},
+		{h.UTS.Owned(), sys.NewUTS},
+		{spec.Share(h.Network).Owned() && !(w.joins() && w.b.Wait), sys.NewNet},
 	} {
 		if x.own {
 			ns |= x.flag
@@ -110,8 +117,8 @@ func (w *writer) clone(pid spawn.Addr) {
 // cloneArgs is struct clone_args of clone3(2). The kernel writes the guest's pid into the word before the guest can run:
 // saving the call's result would be done by both sides of the shared memory, and the guest's 0 might come last.
 func (w *writer) cloneArgs(pid spawn.Addr) uintptr {
-	args := [11]uint64{w.namespaces() | spawn.ShareMemory | parentSetTID, 0, 0, uint64(pid), uint64(syscall.SIGCHLD)}
-	if w.b.Nproc > 0 {
+	args := [11]uint64{w.namespaces() | w.shares() | parentSetTID, 0, 0, uint64(pid), uint64(syscall.SIGCHLD)}
+	if w.b.Nproc > 0 || w.joins() {
 		args[0] |= cloneParent
 		args[4] = 0 // the signal is that of the process between
 	}

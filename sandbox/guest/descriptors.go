@@ -24,7 +24,12 @@ const (
 	fdJoin   = 21 // the process whose namespaces are shared
 	fdUse    = 22 // lock that keeps the user's keeper
 	fdEnd    = 23
+	fdShm    = 23 // not given: the maker borrows it from another container
 )
+
+// MakerNet is the maker's descriptor of the guest's network namespace, until the command runs, where the guest itself
+// cannot be looked into: see share.go.
+const MakerNet = 24
 
 // Descriptors of a holder, by number: part of the interface between versions, since a supervisor of one version finds the
 // holders of another through /proc/HOLDER/fd and pidfd_getfd(2).

@@ -30,6 +30,7 @@ type Exec struct {
 	Filter     []byte
 	Winsize    [4]uint16
 	Affinity   []byte
+	Detached   bool // input and output are the container's own /dev/null
 	Nice       int
 	RootUID    int // the first ids of the container's namespace: 0 but for a single id that stands for another
 	RootGID    int
@@ -64,9 +65,16 @@ func (e *Exec) command(l *spawn.List) {
 	l.Call("leading a session", syscall.SYS_SETSID)
 	l.Call("becoming the container's root group", syscall.SYS_SETRESGID, uintptr(e.RootGID), uintptr(e.RootGID), uintptr(e.RootGID))
 	l.Call("becoming the container's root", syscall.SYS_SETRESUID, uintptr(e.RootUID), uintptr(e.RootUID), uintptr(e.RootUID))
-	if e.Process.TTY {
+	switch {
+	case e.Detached:
+		fd := l.Words(0)
+		l.Save(l.Call("opening /dev/null", syscall.SYS_OPENAT, atFdcwd, l.Str("/dev/null"), syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0), fd)
+		for n := range uintptr(3) {
+			l.CallWith(fd, 0, "taking /dev/null", sys.SYS_DUP3, 0, n, 0)
+		}
+	case e.Process.TTY:
 		openTerminal(l, "/dev/pts/ptmx", e.Winsize, []uintptr{execTTY})
-	} else {
+	default:
 		if e.Process.Stdin {
 			l.Call("taking the input", sys.SYS_DUP3, execIn, 0, 0)
 		} else { // the container's own /dev/null, whatever that is there

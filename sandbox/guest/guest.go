@@ -15,9 +15,14 @@ import (
 func (w *writer) guest() {
 	w.Call("dying with the maker", syscall.SYS_PRCTL, prSetPDeathSig, uintptr(syscall.SIGKILL), 0, 0, 0)
 	w.closeMakers()
-	w.Call("waiting for the id map", syscall.SYS_READ, fdMapR, uintptr(w.Words(0)), 1)
+	if !w.joins() {
+		w.Call("waiting for the id map", syscall.SYS_READ, fdMapR, uintptr(w.Words(0)), 1)
+	}
 	w.Call("leading a session", syscall.SYS_SETSID)
 	devices, late := w.cloneDevices(), w.cloneLate()
+	if w.s.Host.IPC == spec.FromHost {
+		w.shm = w.cloneTree("/dev/shm", 0)
+	}
 	proc, sysfs := w.openProc(), w.openSys()
 	w.pivot()
 	w.placeIn("/proc", proc)
@@ -30,7 +35,7 @@ func (w *writer) guest() {
 		w.loopback()
 	}
 	w.sysctls()
-	if !w.s.Process.Privileged {
+	if !w.s.Process.Privileged && !w.s.Process.Unmasked {
 		w.mask()
 	}
 	if w.s.Process.TTY {
@@ -50,6 +55,10 @@ func (w *writer) guest() {
 		w.Call("waiting for the network", syscall.SYS_READ, fdGo, uintptr(w.Words(0)), 1)
 	}
 	p := process{Process: &w.s.Process, filter: w.b.Filter, setGroups: w.b.SetGroups, nice: w.b.Nice, affinity: w.b.Affinity, life: diesWithMaker}
+	if w.s.Process.Init {
+		w.supervised(&p)
+		return
+	}
 	p.become(w.List)
 }
 
@@ -81,6 +90,9 @@ func (w *writer) guestFiles() []uintptr {
 	}
 	if w.b.Wait {
 		keep = append(keep, fdGo)
+	}
+	if w.s.Host.IPC.Of() != "" {
+		keep = append(keep, fdShm)
 	}
 	return keep
 }
@@ -263,8 +275,17 @@ func (w *writer) parents(target string) {
 // sharedMemory mounts what belongs to the ipc namespace.
 func (w *writer) sharedMemory() {
 	const flags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
-	w.fs("tmpfs", "/dev/shm", flags, "mode=1777,size="+decimal(w.s.Host.ShmSize))
-	if w.s.Host.IPC == spec.Own {
+	ipc := w.s.Host.IPC
+	switch {
+	case ipc == spec.FromHost:
+		w.placeIn("/dev/shm", w.shm)
+	case ipc.Of() != "":
+		w.Call("mounting /dev/shm", sys.SYS_MOVE_MOUNT, fdShm, w.Str(""), atFdcwd, w.Str("/dev/shm"), sys.MoveMountFromEmpty)
+		w.Call("closing /dev/shm", syscall.SYS_CLOSE, fdShm)
+	case ipc != spec.None:
+		w.fs("tmpfs", "/dev/shm", flags, "mode=1777,size="+decimal(w.s.Host.ShmSize))
+	}
+	if ipc != spec.FromHost {
 		w.fs("mqueue", "/dev/mqueue", flags, "")
 	}
 }
@@ -279,7 +300,7 @@ func (w *writer) cgroup() {
 }
 
 func (w *writer) uts() {
-	if w.s.Host.UTS != spec.Own {
+	if !w.s.Host.UTS.Owned() {
 		return
 	}
 	name := w.s.Host.Hostname

@@ -5,6 +5,7 @@ const (
 	parentSetTID = 0x100000    // CLONE_PARENT_SETTID, clone(2)
 	cloneVfork   = 0x4000      // CLONE_VFORK
 	cloneParent  = 0x8000      // CLONE_PARENT
+	cloneFiles   = 0x400       // CLONE_FILES
 	intoCgroup   = 0x200000000 // CLONE_INTO_CGROUP, Linux 5.7
 
 	prSetPDeathSig = 1 // prctl(2)
@@ -12,6 +13,10 @@ const (
 	prSetKeepCaps  = 8
 	prCapBSetDrop  = 24
 	prSetNoNewPriv = 38
+	prSetSubreaper = 36
+
+	sigSetMask      = 2       // SIG_SETMASK, sigprocmask(2)
+	futexCmpRequeue = 4 | 128 // FUTEX_CMP_REQUEUE_PRIVATE, futex(2)
 
 	keyctlJoinSession = 1 // keyctl(2)
 
@@ -32,6 +37,7 @@ const (
 	tiocsptlck  = 0x40045431 // ioctl_tty(2)
 	tiocgptpeer = 0x5441
 	tiocsctty   = 0x540e
+	tiocspgrp   = 0x5410
 	tiocswinsz  = 0x5414
 
 	siocsifflags = 0x8914 // netdevice(7)

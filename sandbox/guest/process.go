@@ -16,6 +16,7 @@ type life int
 const (
 	independent   life = iota
 	diesWithMaker      // until the last call: PDEATHSIG is taken off before the filter
+	alreadyFree        // a child of the guest's, which inherits no PDEATHSIG
 )
 
 // process is the last part of every list: a process gives up its rights and executes the command.

@@ -1,6 +1,9 @@
 package spec
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Version is the version of spec.json.
 const Version = 1
@@ -98,6 +101,7 @@ type Process struct {
 	NoNewPrivs bool     `json:"noNewPrivs,omitempty"`
 	Seccomp    Seccomp  `json:"seccomp"`
 	Privileged bool     `json:"privileged,omitempty"` // no masks, all capabilities of its own namespace
+	Unmasked   bool     `json:"unmasked,omitempty"`   // no masks (--security-opt systempaths=unconfined)
 	Rlimits    []Rlimit `json:"rlimits,omitempty"`
 	Init       bool     `json:"init,omitempty"`
 	OOMScore   int      `json:"oomScore,omitempty"`
@@ -135,7 +139,22 @@ const (
 	FromHost  Share = "host"
 	None      Share = "none" // network only: a namespace with nothing but lo
 	Container Share = "container:"
+
+	Private   Share = "private"   // Docker's word for Own
+	Shareable Share = "shareable" // ipc only: Own, which others may use; moss makes no difference
 )
+
+// Of is the id of the container whose namespace is used, "" for none.
+func (s Share) Of() string {
+	id, ok := strings.CutPrefix(string(s), string(Container))
+	if !ok {
+		return ""
+	}
+	return id
+}
+
+// Owned tells whether the container has a namespace of its own.
+func (s Share) Owned() bool { return s != FromHost && s.Of() == "" }
 
 // Host is what the container shares with the machine or another container.
 type Host struct {
@@ -144,6 +163,7 @@ type Host struct {
 	PID        Share             `json:"pid,omitempty"`
 	IPC        Share             `json:"ipc,omitempty"`
 	UTS        Share             `json:"uts,omitempty"`
+	Cgroup     Share             `json:"cgroup,omitempty"`
 	ShmSize    int64             `json:"shmSize"` // bytes
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	ExtraHosts []string          `json:"extraHosts,omitempty"` // name:address

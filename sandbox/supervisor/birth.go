@@ -13,6 +13,7 @@ import (
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/guest"
 	"github.com/moss-sandbox/moss/sandbox/output"
+	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/userns"
 	"github.com/moss-sandbox/moss/userns/spawn"
 	"github.com/moss-sandbox/moss/userns/sys"
@@ -33,6 +34,7 @@ type Guest struct {
 	stderr  *os.File
 	master  *os.File // instead of the three with a terminal
 	log     *output.Writer
+	mounts  string // its mount namespace, where that is needed to find its processes: see leftover.go
 }
 
 // Birth has the container born. Served is the right to serve it, which the guest keeps. Size is the first size of the
@@ -43,6 +45,7 @@ func (e *Env) Birth(ctx context.Context, c *sandbox.Snapshot, served *os.File, s
 	before := c.State
 	err := b.run(ctx, g, size)
 	b.closeAll()
+	g.noteNamespace()
 	if err != nil {
 		g.closeFiles()
 		c.State = before // it has never run
@@ -104,12 +107,12 @@ func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) (err error) {
 		}
 	}()
 	b.files.Cgroup = place.CgroupFD
-	spec, err := b.env.plan(b.c, place)
+	plan, err := b.env.plan(b.c, place)
 	if err != nil {
 		return err
 	}
-	spec.Winsize = size
-	l := spec.List()
+	plan.Winsize = size
+	l := plan.List()
 	pid, err := l.Start(spawn.Options{Name: "moss-holder", Files: b.files.Order(), Report: guest.Report, Setsid: true, TmpDir: b.env.Dirs.Run, ExtraFD: max(place.HolderFD, 0)})
 	if err != nil {
 		return err
@@ -141,6 +144,9 @@ func (b *birth) descriptors(g *Guest) error {
 		return err
 	}
 	if b.files.ExecR, b.files.ExecW, err = b.pipe(); err != nil {
+		return err
+	}
+	if err := b.joined(); err != nil {
 		return err
 	}
 	if b.waits() {
@@ -180,7 +186,7 @@ func (b *birth) waits() bool {
 }
 
 func usesNetwork(name string) bool {
-	return name != "none" && name != "host"
+	return name != "none" && spec.Share(name).Owned()
 }
 
 // stdio makes pipes, or the sockets over which the terminal comes.

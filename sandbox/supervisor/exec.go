@@ -33,8 +33,17 @@ func (p *ExecProcess) Wait() (int, error) {
 // lost is the exit code of a command whose end nobody saw.
 const lost = 255
 
+// An ExecMode says what becomes of a command's input and output.
+type ExecMode int
+
+// The modes: pipes or a terminal of the caller's, or nothing at all (exec -d).
+const (
+	Attached ExecMode = iota
+	Detached
+)
+
 // Exec has a command join a running container. An error of the command itself is a *CommandError.
-func (e *Env) Exec(c *sandbox.Snapshot, p *spec.Process, size [4]uint16, place Placement) (*ExecProcess, error) {
+func (e *Env) Exec(c *sandbox.Snapshot, p *spec.Process, size [4]uint16, place Placement, mode ExecMode) (*ExecProcess, error) {
 	join, err := c.State.Guest.Open()
 	if err != nil {
 		return nil, fmt.Errorf("container %s is not running", c.ID)
@@ -51,7 +60,7 @@ func (e *Env) Exec(c *sandbox.Snapshot, p *spec.Process, size [4]uint16, place P
 	}
 	x := &guest.Exec{
 		Process: *p, Namespaces: joined(&c.Spec.Host), SetGroups: !e.Namespace.Map.Single(), Filter: filter, Winsize: size,
-		Affinity: place.Affinity, Nice: place.Nice,
+		Affinity: place.Affinity, Nice: place.Nice, Detached: mode == Detached,
 	}
 	if e.Namespace.Map.Single() {
 		u := c.Spec.Process.User
@@ -64,18 +73,14 @@ func (e *Env) Exec(c *sandbox.Snapshot, p *spec.Process, size [4]uint16, place P
 
 // joined are the namespaces that the container has of its own.
 func joined(h *spec.Host) uint64 {
-	ns := uint64(sys.NewUser | sys.NewNS | sys.NewPID | sys.NewIPC | sys.NewUTS | sys.NewCgroup)
-	if h.Network != string(spec.FromHost) {
-		ns |= sys.NewNet
-	}
-	if h.PID == spec.FromHost {
-		ns &^= sys.NewPID
-	}
-	if h.IPC == spec.FromHost {
-		ns &^= sys.NewIPC
-	}
-	if h.UTS == spec.FromHost {
-		ns &^= sys.NewUTS
+	ns := uint64(sys.NewUser | sys.NewNS)
+	for _, x := range []struct {
+		share spec.Share
+		flag  uint64
+	}{{h.PID, sys.NewPID}, {h.IPC, sys.NewIPC}, {h.UTS, sys.NewUTS}, {h.Cgroup, sys.NewCgroup}, {spec.Share(h.Network), sys.NewNet}} {
+		if x.share != spec.FromHost {
+			ns |= x.flag
+		}
 	}
 	return ns
 }
@@ -93,9 +98,11 @@ func (b *birth) exec(x *guest.Exec, join int, place Placement) (*ExecProcess, er
 	}
 	files.Report = reportW
 	out := &ExecProcess{}
-	if err := b.execStdio(x, &files, out); err != nil {
-		out.close()
-		return nil, err
+	if !x.Detached {
+		if err := b.execStdio(x, &files, out); err != nil {
+			out.close()
+			return nil, err
+		}
 	}
 	l := x.List()
 	pid, err := l.Start(spawn.Options{Name: "moss-starter", Files: files.Order(), Report: guest.ExecReport, TmpDir: b.env.Dirs.Run, ExtraFD: max(place.CgroupFD, 0)})
@@ -111,7 +118,7 @@ func (b *birth) exec(x *guest.Exec, join int, place Placement) (*ExecProcess, er
 	if err == nil && out.PID == 0 {
 		err = fmt.Errorf("the command's starter was killed")
 	}
-	if err == nil && x.Process.TTY {
+	if err == nil && x.Process.TTY && !x.Detached {
 		out.Master, err = receiveMaster(b.ttyR)
 	}
 	if err != nil {

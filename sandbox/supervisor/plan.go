@@ -44,7 +44,7 @@ func (e *Env) plan(c *sandbox.Snapshot, place Placement) (*guest.Birth, error) {
 		}
 	}
 	var err error
-	if place.Nproc > 0 {
+	if _, id := SharedWith(&c.Spec.Host); place.Nproc > 0 && id == "" { // those of another container are counted there
 		b.Nproc = place.Nproc
 		b.BetweenUIDMap, b.BetweenGIDMap = ns.Map.Nested()
 	}
@@ -148,6 +148,9 @@ func (e *Env) hostFiles(c *sandbox.Snapshot) ([]guest.HostFile, error) {
 	if err := e.Dirs.Ensure(dir); err != nil {
 		return nil, err
 	}
+	if id := spec.Share(c.Spec.Host.Network).Of(); id != "" {
+		return filesOf(c, e.Dirs.Open(id).Path("etc")), nil
+	}
 	var out []guest.HostFile
 	for _, f := range []struct{ name, content string }{
 		{"hosts", hosts(c.Spec)},
@@ -169,6 +172,16 @@ func (e *Env) hostFiles(c *sandbox.Snapshot) ([]guest.HostFile, error) {
 		out = append(out, guest.HostFile{Source: path, Target: "/etc/" + f.name})
 	}
 	return out, nil
+}
+
+// filesOf shows the files of the container whose network is shared.
+func filesOf(c *sandbox.Snapshot, dir string) (out []guest.HostFile) {
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		if !mounted(c.Spec, "/etc/"+name) && present(dir+"/"+name) {
+			out = append(out, guest.HostFile{Source: dir + "/" + name, Target: "/etc/" + name})
+		}
+	}
+	return out
 }
 
 func mounted(s *spec.Spec, target string) bool {

@@ -170,6 +170,7 @@ func (g *Guest) finish(ctx context.Context) (Exit, error) {
 	if !gone {
 		_ = c.RecordOutcome(exit.Code, exit.OOM, st.Finished)
 	}
+	g.killLeft()
 	g.endHolder()
 	if usesNetwork(c.Spec.Host.Network) && g.env.Network != nil {
 		_ = g.env.Network.Release(ctx, c)
