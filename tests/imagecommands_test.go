@@ -38,8 +38,14 @@ func described(t *testing.T, words, label string, created time.Time) harness.Ima
 // oneLogin runs f as the first account: what is listed and told does not depend on whose ids there are.
 func oneLogin(t *testing.T, f func(t *testing.T, l *harness.Login)) {
 	t.Helper()
+	loginOf(t, harness.Accounts(t)[0], f)
+}
+
+// loginOf runs f as an account; afterwards nothing may be left.
+func loginOf(t *testing.T, a harness.Account, f func(t *testing.T, l *harness.Login)) {
+	t.Helper()
 	harness.RequireUserNamespaces(t)
-	l := harness.Accounts(t)[0].Login(t)
+	l := a.Login(t)
 	harness.Nothing(t, l)
 	f(t, l)
 }

@@ -39,6 +39,11 @@ func Known(s *store.Store, r image.Ref, p image.Platform, mapKey string) image.D
 	if _, err := s.Lowers(m, mapKey); err != nil {
 		return ""
 	}
+	for _, l := range m.Layers {
+		if _, ok := s.HasBlob(l.Digest); !ok { // set aside by a check: this pull brings it back
+			return ""
+		}
+	}
 	return s.Top(r)
 }
 

@@ -12,8 +12,8 @@ func full() []Command {
 		renameCommand, topCommand, statsCommand, portCommand, eventsCommand, containerPruneCommand, volumeCreateCommand, volumeListCommand,
 		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand, publishCommand, unpublishCommand,
 	}
-	all = append(all, diffCommand, cpCommand, exportCommand, commitCommand, systemDFCommand, systemPruneCommand, systemResetCommand)
-	all = append(all, imagePruneCommand, importCommand, searchCommand, manifestInspectCommand)
+	all = append(all, diffCommand, cpCommand, exportCommand, commitCommand, systemDFCommand, systemPruneCommand, systemResetCommand, systemCheckCommand)
+	all = append(all, imagePruneCommand, importCommand, searchCommand, manifestInspectCommand, storePublishCommand)
 	all = append(all, serveCommand, envCommand)
 	all = append(all, networkCommands()...)
 	return withNouns(all)

@@ -32,7 +32,7 @@ var helpCommand = Command{
 func nouns() (out []Command) {
 	for _, n := range [][2]string{
 		{"container", "Manage containers"}, {"image", "Manage images"}, {"network", "Manage networks"}, {"volume", "Manage volumes"},
-		{"manifest", "Look at manifests in registries"},
+		{"manifest", "Look at manifests in registries"}, {"store", "Share images with others"},
 		{"system", "Manage moss"}, {"builder", "Manage builds"}, {"boot", "Manage what starts with the machine"},
 	} {
 		out = append(out, Command{Name: n[0], Args: "COMMAND", Short: n[1], Min: 0, Max: -1, Ordered: true, Setup: nounSetup(n[0])})

@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/moss-sandbox/moss/image/layer"
 	"github.com/moss-sandbox/moss/limits"
+	"github.com/moss-sandbox/moss/userns/role"
 )
 
 // Config is the user's configuration: config.json, and below it the course's moss.json beside the program.
@@ -53,13 +55,8 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 // loadConfig reads the course's file beside the program, then the user's over it. An unknown key is an error.
 func loadConfig() (Config, error) {
 	var c Config
-	if exe, err := os.Readlink("/proc/self/exe"); err == nil {
-		path := filepath.Join(filepath.Dir(exe), "moss.json")
-		if trusted(path) {
-			if err := c.read(path); err != nil {
-				return c, err
-			}
-		}
+	if err := c.readBeside(programPath()); err != nil {
+		return c, err
 	}
 	dir := getenv("XDG_CONFIG_HOME")
 	if !filepath.IsAbs(dir) {
@@ -81,10 +78,34 @@ func loadConfig() (Config, error) {
 	return c, nil
 }
 
-// trusted tells whether a file can only have been written by root, this user or the program's owner.
-func trusted(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o022 == 0
+// programPath is where this program lies; the full program, which is executed from memory, is told by the small one.
+func programPath() string {
+	exe := "/proc/self/exe"
+	if p := getenv(role.ProgramEnv); p != "" {
+		exe = p
+	}
+	path, err := os.Readlink(exe)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// readBeside reads moss.json beside the program, which is how a teacher sets up a class. Who can write the program can do
+// anything: the file counts only if it is root's, this user's or the owner's of the program, and nobody else may write it.
+func (c *Config) readBeside(program string) error {
+	var exe, st syscall.Stat_t
+	path := filepath.Join(filepath.Dir(program), "moss.json")
+	if program == "" || syscall.Stat(path, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return nil
+	}
+	if st.Uid != 0 && int(st.Uid) != os.Getuid() && (syscall.Stat(program, &exe) != nil || st.Uid != exe.Uid) {
+		return nil // somebody's file in a directory of many
+	}
+	if st.Mode&0o022 != 0 {
+		return hint("chmod go-w "+path, "configuration %s: others may write to it (mode %o)", path, st.Mode&0o777)
+	}
+	return c.read(path)
 }
 
 func (c *Config) read(path string) error {
@@ -102,6 +123,11 @@ func (c *Config) read(path string) error {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &ConfigError{path, fmt.Errorf("more than one value")}
+	}
+	for i, dir := range c.Stores { // a course can be moved, and is mounted elsewhere on other machines
+		if !filepath.IsAbs(dir) {
+			c.Stores[i] = filepath.Join(filepath.Dir(path), dir)
+		}
 	}
 	return c.readBudget(path)
 }
