@@ -62,7 +62,11 @@ func (o *logsOptions) run(ctx context.Context, app *App, args []string) (err err
 	if c.Spec.Log.Driver == "none" {
 		return errors.New("configured logging driver does not support reading")
 	}
-	return o.print(app, c)
+	if err := o.print(app, c); err != nil {
+		return err
+	}
+	app.hintOOM(c)
+	return nil
 }
 
 // print prints what is there and, with -f, what comes until the container has ended.

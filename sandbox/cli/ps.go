@@ -60,11 +60,13 @@ func (a *App) ps(ctx context.Context, all, quiet bool, last int, long bool) erro
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Spec.Created.After(list[j].Spec.Created) })
 	t := newTable("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
 	n := 0
+	var told []*sandbox.Snapshot
 	for _, c := range list {
 		if !all && !shown(c) || last >= 0 && n >= last {
 			continue
 		}
 		n++
+		told = append(told, c)
 		id := shortID(c.ID, long)
 		if quiet {
 			fmt.Fprintln(a.Out, id)
@@ -74,6 +76,9 @@ func (a *App) ps(ctx context.Context, all, quiet bool, last int, long bool) erro
 	}
 	if !quiet {
 		t.print(a.Out)
+		for _, c := range told {
+			a.hintOOM(c)
+		}
 	}
 	return nil
 }

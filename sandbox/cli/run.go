@@ -69,6 +69,7 @@ func (o *runOptions) runContainer(ctx context.Context, app *App, args []string) 
 		if err := e.StartDetached(ctx, made); err != nil {
 			return err
 		}
+		app.warn(e.LateWarning(made.Snapshot))
 		fmt.Fprintln(app.Out, made.ID)
 		return nil
 	}
@@ -120,5 +121,6 @@ func (o *runOptions) foreground(ctx context.Context, app *App, e *engine.Engine,
 	if err != nil {
 		return err
 	}
+	app.warn(e.LateWarning(c.Snapshot))
 	return s.serve(ctx, e, c, g)
 }

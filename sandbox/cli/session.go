@@ -69,6 +69,9 @@ func (s *session) serve(ctx context.Context, e *engine.Engine, c *engine.Created
 	select {
 	case r := <-ended:
 		s.end()
+		if r.exit.OOM {
+			s.app.tellOOM(c.Snapshot)
+		}
 		if err := errors.Join(r.err, e.Done(ctx, c)); err != nil {
 			return err
 		}

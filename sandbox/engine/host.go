@@ -16,6 +16,7 @@ type Host struct {
 	facts   probe.Facts
 	network bool // containers get networks of their own in this release
 	limits  bool // and limits
+	lines   []HostLine
 }
 
 // Host measures the machine; it takes some 50 ms and leaves nothing. The error is ctx's: whatever is refused is a result.
@@ -27,6 +28,7 @@ func (e *Engine) Host(ctx context.Context) (*Host, error) {
 	if env, err := e.Env(); err == nil {
 		h.network, h.limits = env.Network != nil, env.Group != nil
 	}
+	h.lines = explainLimits(ctx, probe.Sentences(h.facts))
 	return h, nil
 }
 
@@ -44,7 +46,7 @@ func measure(ctx context.Context, dataRoot string) (*Host, error) {
 
 // Lines are the sentences of `moss info`. What this release has not is not judged.
 func (h *Host) Lines() (out []HostLine) {
-	for _, l := range probe.Sentences(h.facts) {
+	for _, l := range h.lines {
 		switch l.Name {
 		case "network", "ping", "tun":
 			if !h.network {

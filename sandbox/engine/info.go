@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moss-sandbox/moss/limits"
+	"github.com/moss-sandbox/moss/limits/host"
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/userns"
 	"github.com/moss-sandbox/moss/userns/sys"
@@ -52,7 +54,7 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 		return nil, err
 	}
 	i := &Info{
-		ID: e.stateID(), Storage: string(kind), FileSystem: h.facts.Storage.FSType, CgroupVersion: "1", Limits: h.limits, Networks: h.network,
+		ID: e.stateID(), Storage: string(kind), FileSystem: h.facts.Storage.FSType, CgroupVersion: "1", Limits: host.Expect().Rung != limits.RungNone, Networks: h.network,
 		Kernel: sys.KernelRelease(), CPUs: runtime.NumCPU(), Memory: memory(), DataRoot: e.Dirs.Data, RealRoot: e.realRoot,
 		IDs: string(h.facts.IDs.Means), IDCount: h.facts.IDs.Count, Registries: e.Config.Registries, Host: h.Lines(),
 		HTTPProxy: cmp.Or(getenv("http_proxy"), getenv("HTTP_PROXY")), HTTPSProxy: cmp.Or(getenv("https_proxy"), getenv("HTTPS_PROXY")),

@@ -105,3 +105,17 @@ func OOMKilled(c *sandbox.Snapshot) bool {
 	s, _ := carried(c)
 	return s.OOM
 }
+
+// LateWarning is what a container that was just started should tell of its limits: what is weaker than was thought when it was
+// made, for instance since the host's manager did not answer. Nothing in most cases.
+func (e *Engine) LateWarning(c *sandbox.Snapshot) []string {
+	if len(c.Spec.Limits.Asked) == 0 || e.Config.Quiet {
+		return nil
+	}
+	s, ok := carried(c)
+	w := limits.Warning(s.Plan.Weak)
+	if !ok || w == "" || w == c.Spec.Limits.Warning {
+		return nil
+	}
+	return []string{w}
+}

@@ -103,6 +103,9 @@ func (e *Engine) Supervisor() *supervisor.Client {
 	return &supervisor.Client{Dirs: &e.Dirs, Root: e.Dirs.Data}
 }
 
+// enterTimeout is how long a supervisor waits for a cgroup: its client waits for it.
+const enterTimeout = 6 * time.Second
+
 // RunSupervisor is the supervisor's role.
 func RunSupervisor(ctx context.Context, inv *role.Invocation) error {
 	var m supervisor.RoleMessage
@@ -114,8 +117,10 @@ func RunSupervisor(ctx context.Context, inv *role.Invocation) error {
 		return err
 	}
 	e.limits.always = true
-	e.limits.enter(ctx) // before the guard is started, which is to be in the same cgroup
-	e.keepSwitch()      // of containers whose last server died
+	enter, cancel := context.WithTimeout(ctx, enterTimeout)
+	e.limits.enter(enter) // before the guard is started, which is to be in the same cgroup
+	cancel()
+	e.keepSwitch() // of containers whose last server died
 	s := &supervisor.Server{Dirs: &e.Dirs, Root: m.Root, Env: e.Env}
 	return s.Run(ctx, inv.Files[0])
 }

@@ -26,6 +26,7 @@ type Birth struct {
 	Nproc          int64  // processes of the whole container, 0 for no limit; see between
 	BetweenUIDMap  string // of the namespace between, for Nproc: the user's own ids
 	BetweenGIDMap  string
+	Upper          int64  // bytes of memory that hold what is written to the root; 0 where a directory does
 	Affinity       []byte // cpu mask of sched_setaffinity(2)
 	Winsize        [4]uint16
 	LastGID        int64                  // the highest group id inside

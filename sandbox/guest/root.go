@@ -15,6 +15,9 @@ import (
 func (w *writer) assemble() {
 	w.Call("entering the container's directory", syscall.SYS_CHDIR, w.Str(w.b.Dir))
 	trees := w.s.Root.Trees
+	if w.b.Upper > 0 && w.s.Root.Kind == spec.Overlay {
+		trees = w.inMemory(trees)
+	}
 	w.mountRoot(&trees[0])
 	w.rootFD = w.open("opening the root", w.b.Mnt, sys.OPath|syscall.O_DIRECTORY)
 	for i := range trees[1:] {
@@ -28,6 +31,23 @@ func (w *writer) assemble() {
 			w.mount(m)
 		}
 	}
+}
+
+// inMemory has what is written to the root lie in a memory file system of a size. It is gone with the container's end.
+func (w *writer) inMemory(trees []spec.Tree) []spec.Tree {
+	const dir = "memory"
+	w.Try("making "+dir, syscall.SYS_MKDIRAT, atFdcwd, w.Str(dir), 0o755)
+	w.fs("tmpfs", dir, syscall.MS_NODEV, "mode=755,size="+decimal(w.b.Upper))
+	out := make([]spec.Tree, len(trees))
+	for i, t := range trees {
+		n := decimal(int64(i))
+		t.Upper, t.Work = dir+"/upper"+n, dir+"/work"+n
+		for _, d := range []string{t.Upper, t.Work} {
+			w.Call("making "+d, syscall.SYS_MKDIRAT, atFdcwd, w.Str(d), 0o755)
+		}
+		out[i] = t
+	}
+	return out
 }
 
 // optionsLimit is the room that mount(2) has for options: a page.

@@ -48,6 +48,7 @@ func (e *Env) plan(c *sandbox.Snapshot, place Placement) (*guest.Birth, error) {
 		b.Nproc = place.Nproc
 		b.BetweenUIDMap, b.BetweenGIDMap = ns.Map.Nested()
 	}
+	b.Upper = place.Upper
 	if len(place.Rlimits) > 0 {
 		sp := *c.Spec
 		sp.Process.Rlimits = addRlimits(sp.Process.Rlimits, place.Rlimits)
