@@ -56,7 +56,7 @@ func carriers(by map[string]limits.Mechanism) (out []HostLine) {
 		out = append(out, HostLine{Name: "limits", State: probe.Differs, Sentence: "Limits of " + listed(moss) + " are kept by moss and not by the kernel."})
 	}
 	if len(nobody) > 0 {
-		out = append(out, HostLine{Name: "limits", State: probe.Missing, Sentence: "Limits of " + listed(nobody) + " have no effect; run says so, and --strict refuses."})
+		out = append(out, HostLine{Name: "limits", State: probe.Differs, Sentence: "Limits of " + listed(nobody) + " have no effect; run says so, and --strict refuses."})
 	}
 	return out
 }
