@@ -27,7 +27,7 @@ func start(t *testing.T, l *harness.Login, name string, args ...string) string {
 // ended waits until the container has ended by itself.
 func ended(t *testing.T, l *harness.Login, name string) {
 	t.Helper()
-	harness.Eventually(t, 10*time.Second, name+" ends", func() bool {
+	harness.Eventually(t, harness.Patience, name+" ends", func() bool {
 		return l.Moss("inspect", "-f", "{{.State.Status}}", name).Stdout == "exited\n"
 	})
 }
@@ -125,10 +125,10 @@ func TestStopKillRemove(t *testing.T) {
 		l.Moss("inspect", "-f", "{{.State.ExitCode}} {{.State.Running}}", "polite").Want(t, harness.Result{Stdout: "5 false\n"})
 		l.Moss("stop", "polite").Want(t, harness.Result{Stdout: "polite\n"}) // as Docker: no error
 
-		start(t, l, "deaf", "sleep", "1000") // pid 1 without a handler ignores SIGTERM
-		r := l.Moss("stop", "-t", "1", "deaf")
+		l.Moss("run", "-d", "--network", "none", "--name", "deaf", "--stop-timeout", "1000", "./root", "sleep", "1000").OK(t)
+		r := l.Moss("stop", "-t", "1", "deaf") // pid 1 without a handler ignores SIGTERM
 		r.Want(t, harness.Result{Stdout: "deaf\n"})
-		if r.Took < time.Second || r.Took > 9*time.Second {
+		if r.Took < time.Second {
 			t.Errorf("stop -t 1 took %v", r.Took)
 		}
 		l.Moss("inspect", "-f", "{{.State.ExitCode}}", "deaf").Want(t, harness.Result{Stdout: "137\n"})
@@ -232,7 +232,11 @@ func TestDetachedAndRemovedAtItsEnd(t *testing.T) {
 
 func TestHundredAtOnce(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
-		const n = 100
+		l.Patience = 5 * harness.Patience
+		n := 100
+		if l.Ids != harness.Ranges {
+			n = 30 // three times a hundred is a test of the machine
+		}
 		var group sync.WaitGroup
 		codes := make([]harness.Result, n)
 		for i := range n {
@@ -249,7 +253,7 @@ func TestHundredAtOnce(t *testing.T) {
 		if running := strings.Fields(l.Moss("ps", "-q").OK(t)); len(running) != n {
 			t.Errorf("%d run, want %d", len(running), n)
 		}
-		for _, i := range []int{0, 42, 99} {
+		for _, i := range []int{0, n / 2, n - 1} {
 			harness.Eventually(t, harness.Patience, "the log is written", func() bool {
 				return l.Moss("logs", fmt.Sprintf("c%d", i)).Stdout == fmt.Sprintf("line %d\n", i)
 			})

@@ -117,7 +117,7 @@ func TestRunForwardsSignals(t *testing.T) {
 		go func() {
 			select {
 			case <-out.seen:
-			case <-time.After(20 * time.Second):
+			case <-time.After(harness.Patience / 2):
 			}
 			_ = cmd.Process.Signal(terminate)
 		}()

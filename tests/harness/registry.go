@@ -50,7 +50,7 @@ func DebianRegistry(t testing.TB) Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	Eventually(t, 20*time.Second, "docker-registry answers", func() bool {
+	Eventually(t, Patience, "docker-registry answers", func() bool {
 		c, err := net.DialTimeout("tcp", host, time.Second)
 		if err != nil {
 			return false

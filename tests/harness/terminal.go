@@ -83,7 +83,7 @@ func (term *Terminal) Type(keys string) {
 func (term *Terminal) Expect(pattern string) []string {
 	term.t.Helper()
 	re := regexp.MustCompile(pattern)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		term.mu.Lock()
 		text := term.out.String()[term.seen:]
 		at := re.FindStringSubmatchIndex(text)
@@ -94,7 +94,7 @@ func (term *Terminal) Expect(pattern string) []string {
 		}
 		term.mu.Unlock()
 	}
-	term.t.Fatalf("%v: no %q on the terminal within 20 s, which shows %q", term.cmd.Args, pattern, term.Shown())
+	term.t.Fatalf("%v: no %q on the terminal within %v, which shows %q", term.cmd.Args, pattern, Patience, term.Shown())
 	return nil
 }
 
