@@ -181,8 +181,11 @@ func (e *Engine) specify(ctx context.Context, o *Create, b *base) (*spec.Spec, [
 	if sp.Limits.Warning != "" && !e.Config.Quiet {
 		warnings = append(warnings, sp.Limits.Warning)
 	}
-	sp.Mounts, err = e.mounts(ctx, o, b)
-	return sp, warnings, err
+	if sp.Mounts, err = e.mounts(ctx, o, b); err != nil {
+		return nil, nil, err
+	}
+	more, err = e.rootBinds(sp.Mounts)
+	return sp, append(warnings, more...), err
 }
 
 const defaultShm = 64 << 20

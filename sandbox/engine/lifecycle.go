@@ -272,6 +272,7 @@ func (e *Engine) awaitEnd(ctx context.Context, c *sandbox.Snapshot, timeout time
 // awaitRecorded waits until a container's server has recorded its end, and does so itself if there is none.
 func (e *Engine) awaitRecorded(ctx context.Context, c *sandbox.Snapshot) error {
 	deadline := time.Now().Add(sandbox.LockWait)
+	settled := false // once; on a full disk it stays unrecorded, and the lock file tells
 	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		now, err := c.Look()
 		if errors.Is(err, os.ErrNotExist) {
@@ -281,10 +282,11 @@ func (e *Engine) awaitRecorded(ctx context.Context, c *sandbox.Snapshot) error {
 			return err
 		}
 		switch {
-		case !now.Served() && now.Unsettled:
+		case !now.Served() && now.Unsettled && !(settled && !running(now)):
 			if err := e.settle(ctx, c.Sandbox); err != nil {
 				return err
 			}
+			settled = true
 		case !running(now) && !now.Served(), now.State.Guest != c.State.Guest:
 			return nil
 		}

@@ -10,11 +10,15 @@ import (
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/supervisor"
 	"github.com/moss-sandbox/moss/userns/role"
+	"github.com/moss-sandbox/moss/userns/sys"
 )
 
 // StartHere starts a container as a child of this process, which serves it: a foreground run. The caller calls Serve on
 // the guest and Done afterwards.
 func (e *Engine) StartHere(ctx context.Context, c *Created, size [4]uint16) (*supervisor.Guest, error) {
+	if err := sys.SetSubreaper(); err != nil { // where the holder is killed, the exit status comes here
+		return nil, err
+	}
 	env, err := e.Env()
 	if err != nil {
 		return nil, err

@@ -127,6 +127,9 @@ func (b *birth) run(ctx context.Context, g *Guest, size [4]uint16) (err error) {
 
 // descriptors makes everything that the list is started with.
 func (b *birth) descriptors(g *Guest) error {
+	if err := raiseFiles(); err != nil {
+		return err
+	}
 	if err := b.lockAlive(); err != nil {
 		return err
 	}

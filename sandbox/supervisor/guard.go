@@ -20,31 +20,44 @@ type guard struct {
 	stopped bool
 }
 
-// startGuard starts a guard of this process and keeps one there.
+// startGuard starts a guard of this process and keeps one there. It returns when the first one watches.
 func (s *Server) startGuard() *guard {
 	g := &guard{}
+	pid := g.start(s.Root, s.Dirs.Run)
 	go func() {
-		for g.run(s.Root, s.Dirs.Run) {
+		for g.wait(pid) {
 			time.Sleep(100 * time.Millisecond)
+			pid = g.start(s.Root, s.Dirs.Run)
 		}
 	}()
 	return g
 }
 
-// run starts one guard and waits for its end; false when it is not to be replaced.
-func (g *guard) run(root, tmpDir string) bool {
+// start starts one guard; 0 if it could not (no process, descriptor or memory is left), to be tried again.
+func (g *guard) start(root, tmpDir string) int {
 	pid, err := startGuard(root, tmpDir)
 	if err != nil {
-		return false
+		return 0
 	}
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.pid = pid
-	stopped := g.stopped
-	g.mu.Unlock()
-	if stopped {
+	if g.stopped {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	_, _ = spawn.Wait(pid)
+	return pid
+}
+
+// guardPause is how long the supervisor waits before it tries again to start a guard.
+const guardPause = time.Second
+
+// wait waits for a guard's end; false when it is not to be replaced.
+func (g *guard) wait(pid int) bool {
+	if pid == 0 {
+		time.Sleep(guardPause)
+	} else {
+		_, _ = spawn.Wait(pid)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return !g.stopped

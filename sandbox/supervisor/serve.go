@@ -13,6 +13,7 @@ import (
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/output"
 	"github.com/moss-sandbox/moss/sandbox/spec"
+	"github.com/moss-sandbox/moss/userns"
 	"github.com/moss-sandbox/moss/userns/spawn"
 	"github.com/moss-sandbox/moss/userns/sys"
 )
@@ -161,7 +162,11 @@ func (g *Guest) copyTerminal(to *os.File, done *atomic.Bool) {
 // finish records the end: the outcome first, in place; then the holder may go, and with it the last mount and the lock.
 func (g *Guest) finish(ctx context.Context) (Exit, error) {
 	c, st := g.snap, &g.snap.State
-	exit := Exit{Code: sandbox.Code(g.status())}
+	status, known := g.status()
+	exit := Exit{Code: sandbox.Code(status)}
+	if !known {
+		st.Error = unknownEnd
+	}
 	if g.env.Group != nil {
 		exit.OOM = g.env.Group.OOMKilled(c)
 	}
@@ -190,11 +195,17 @@ func (g *Guest) finish(ctx context.Context) (Exit, error) {
 	return exit, err
 }
 
-// status is the first process's, as the holder records it; that of a container without a holder comes from the pidfd.
-func (g *Guest) status() syscall.WaitStatus {
+// unknownEnd is told of a container whose holder was killed where nobody else may see the exit status: before Linux 6.15, and
+// where process 1 of the machine does not reap (a zombie of another user namespace tells its status to its parent and to the
+// machine's root alone).
+const unknownEnd = "the exit code is not known: the process of moss that kept it was killed"
+
+// status is the first process's, as the holder records it; that of a container without a holder comes from the pidfd. known
+// is false where nobody has seen it.
+func (g *Guest) status() (ws syscall.WaitStatus, known bool) {
 	for i := range 2000 { // the holder is woken together with us
 		if ws, err := g.snap.HolderSays(); err == nil {
-			return ws
+			return ws, true
 		}
 		if i%64 == 63 && !g.snap.State.Holder.Alive() {
 			break
@@ -202,16 +213,28 @@ func (g *Guest) status() syscall.WaitStatus {
 		time.Sleep(50 * time.Microsecond)
 	}
 	if ws, err := g.snap.HolderSays(); err == nil {
-		return ws
+		return ws, true
 	}
-	var ws syscall.WaitStatus // without a holder it may have become a child of this process
-	if pid, err := syscall.Wait4(g.snap.State.Guest.PID, &ws, syscall.WNOHANG, nil); err == nil && pid > 0 {
-		return ws
+	return g.statusWithoutHolder()
+}
+
+// statusWithoutHolder asks the kernel: for a child of this process, which may be a subreaper; as the machine's root for a
+// zombie; for one that process 1 has reaped.
+func (g *Guest) statusWithoutHolder() (ws syscall.WaitStatus, known bool) {
+	p := g.snap.State.Guest
+	if pid, err := syscall.Wait4(p.PID, &ws, syscall.WNOHANG, nil); err == nil && pid > 0 {
+		return ws, true
 	}
-	if ws, err := sys.PidfdExit(g.pidfd); err == nil {
-		return ws
+	if st, err := userns.ReadStat(p.PID); err == nil && st.Start == p.Start && st.State == 'Z' && g.env.Namespace.RealRoot {
+		return st.Status, true
 	}
-	return lostStatus
+	for range 20 { // process 1 is woken together with us
+		if ws, err := sys.PidfdExit(g.pidfd); err == nil {
+			return ws, true
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return lostStatus, false
 }
 
 // lostStatus is exit code 255: nobody knows.

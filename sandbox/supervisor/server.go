@@ -46,6 +46,8 @@ func (s *Server) Run(ctx context.Context, ready *os.File) error {
 		return err
 	}
 	defer lock.Close()
+	guard := s.startGuard() // first: from here on a kill of this process brings the next one
+	defer guard.stop()
 	if err := sys.SetSubreaper(); err != nil { // who loses a parent becomes a child of ours, and is reaped
 		return err
 	}
@@ -54,8 +56,6 @@ func (s *Server) Run(ctx context.Context, ready *os.File) error {
 		ready.Close()
 		return err
 	}
-	guard := s.startGuard()
-	defer guard.stop()
 	s.recover(ctx)
 	ready.Close()
 	go s.accept(ctx, ln)
