@@ -9,6 +9,8 @@ PREFIX   ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 # Reproducible: no cgo, no paths, no build id, no commit; equal sources and Go release give equal bytes.
 export CGO_ENABLED := 0
 GOFLAGS_BUILD = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
+# The hot program's heap starts where internal/prefault expects it, not at random.
+HOT_ENV = GOEXPERIMENT=norandomizedheapbase64
 # Tests use cgo for nothing either, and the scenario tests a moss that was built once.
 TEST_ENV = MOSS_TEST_BINARY='$(CURDIR)/moss'
 
@@ -18,7 +20,7 @@ build: moss ## build ./moss, one static binary
 
 moss: FORCE
 	@mkdir -p bin
-	$(GO) build $(GOFLAGS_BUILD) -tags hot -o bin/hot .
+	$(HOT_ENV) $(GO) build $(GOFLAGS_BUILD) -tags hot -o bin/hot .
 	$(GO) build $(GOFLAGS_BUILD) -o bin/heavy .
 	$(GO) run ./internal/pack bin/hot bin/heavy moss
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	_ "github.com/moss-sandbox/moss/internal/prefault" // before all else: the heap and the text of a short command
 	"github.com/moss-sandbox/moss/sandbox/cli"
 	"github.com/moss-sandbox/moss/userns/role"
 )
