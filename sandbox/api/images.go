@@ -60,10 +60,10 @@ func (s *Server) imageList(q *request) error {
 	if err != nil {
 		return err
 	}
-	counts := s.containersOf(q)
+	counts, steps := s.containersOf(q), store.Intermediate(list)
 	out := []*view.ImageSummary{}
 	for _, m := range list {
-		if !keep(m) {
+		if !keep(m) || steps[m.ID] && !q.flag("all") {
 			continue
 		}
 		v := view.SummaryOfImage(m, counts(m))

@@ -104,11 +104,11 @@ func (q *request) speak(name string, minor int) error {
 // match compares a path with a pattern. A variable that may hold slashes takes as many parts as the others leave.
 func match(pattern, parts []string) (map[string]string, bool) {
 	vars := map[string]string{}
-	for _, p := range pattern {
+	for i, p := range pattern {
 		name, many := strings.CutSuffix(strings.Trim(p, "{}"), "...")
 		take := 1
 		if many {
-			take = len(parts) - (len(pattern) - 1)
+			take = len(parts) - (len(pattern) - 1 - i)
 		}
 		if take < 1 || len(parts) < take {
 			return nil, false

@@ -101,7 +101,8 @@ func (s *Server) untilIdle(ctx context.Context, idle time.Duration) {
 	}
 }
 
-// sameUser accepts this user's connections and hangs up on everybody else's (SO_PEERCRED, unix(7)).
+// sameUser accepts connections of this user, and of root, who could be this user; it hangs up on everybody else (SO_PEERCRED,
+// unix(7)).
 type sameUser struct{ net.Listener }
 
 // Accept implements net.Listener.
@@ -118,7 +119,7 @@ func (l sameUser) Accept() (net.Conn, error) {
 	}
 }
 
-// mine tells whether a connection's other end is this user.
+// mine tells whether a connection's other end is this user or root.
 func mine(c *net.UnixConn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -127,7 +128,7 @@ func mine(c *net.UnixConn) bool {
 	same := false
 	err = raw.Control(func(fd uintptr) {
 		cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-		same = err == nil && int(cred.Uid) == syscall.Geteuid()
+		same = err == nil && (int(cred.Uid) == syscall.Geteuid() || cred.Uid == 0)
 	})
 	return err == nil && same
 }

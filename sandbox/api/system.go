@@ -92,7 +92,10 @@ func (s *Server) events(q *request) error {
 	if !query.Since.IsZero() && !query.Until.IsZero() && query.Until.Before(query.Since) {
 		return badRequest("`since` time (%s) cannot be after `until` time (%s)", q.query.Get("since"), q.query.Get("until"))
 	}
-	if query.Since.IsZero() {
+	switch {
+	case q.query.Get("since") == "0":
+		query.Since = time.Unix(0, 0)
+	case query.Since.IsZero():
 		query.Since = time.Now()
 	}
 	out := q.stream()

@@ -17,6 +17,8 @@ func (s *Server) containerRoutes() []route {
 		on("GET", "/containers/{name}/changes", s.changes), on("GET", "/containers/{name}/export", s.export),
 		on("POST", "/containers/{name}/start", s.start), on("POST", "/containers/{name}/stop", s.stop), on("POST", "/containers/{name}/restart", s.restart),
 		on("POST", "/containers/{name}/kill", s.kill), on("POST", "/containers/{name}/rename", s.rename), on("POST", "/containers/{name}/wait", s.wait),
+		on("POST", "/containers/{name}/pause", s.pause), on("POST", "/containers/{name}/unpause", s.unpause),
+		on("POST", "/containers/{name}/update", s.update), on("GET", "/containers/{name}/stats", s.stats),
 		on("POST", "/containers/{name}/resize", s.resize), on("POST", "/containers/{name}/attach", s.attach), on("DELETE", "/containers/{name}", s.remove),
 		on("HEAD", "/containers/{name}/archive", s.archiveHead), on("GET", "/containers/{name}/archive", s.archiveGet), on("PUT", "/containers/{name}/archive", s.archivePut),
 		on("POST", "/containers/{name}/exec", s.execCreate), on("POST", "/exec/{id}/start", s.execStart),

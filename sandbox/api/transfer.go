@@ -139,7 +139,7 @@ func (p *reporter) fail(err error) error {
 // imageCreate serves POST /images/create: a pull, or with fromSrc an import.
 func (s *Server) imageCreate(q *request) error {
 	if q.query.Get("fromSrc") != "" {
-		return &statusError{http.StatusNotImplemented, "importing is not supported"}
+		return s.imageImport(q)
 	}
 	name, tag := q.query.Get("fromImage"), q.query.Get("tag")
 	if name == "" {
@@ -213,4 +213,22 @@ func (s *Server) push(q *request) error {
 		return p.fail(err)
 	}
 	return nil
+}
+
+// imageImport makes an image of a file system's tar stream: the body (fromSrc=-).
+func (s *Server) imageImport(q *request) error {
+	if q.query.Get("fromSrc") != "-" {
+		return &statusError{http.StatusNotImplemented, "importing from a URL is not supported: send the archive (fromSrc=-)"}
+	}
+	name := q.query.Get("repo")
+	if t := q.query.Get("tag"); t != "" && name != "" {
+		name += ":" + t
+	}
+	id, err := s.images.Import(q.r.Context(), q.r.Body, images.Import{
+		Name: name, Message: q.query.Get("message"), Changes: q.query["changes"], Platform: q.query.Get("platform"),
+	})
+	if err != nil {
+		return otherwise(http.StatusBadRequest, err)
+	}
+	return q.stream().send(message{Status: string(id)})
 }

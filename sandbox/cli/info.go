@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/sandbox/socket"
 	"github.com/moss-sandbox/moss/sandbox/view"
 )
 
@@ -55,6 +56,7 @@ func (o *infoOptions) run(ctx context.Context, app *App, _ []string) error {
 		return err
 	}
 	v := view.SystemInfo(i, app.Version)
+	v.Moss.Socket = socket.Path(&e.Dirs)
 	if o.format != "" {
 		if o.format == "json" {
 			o.format = "{{json .}}"
@@ -103,6 +105,7 @@ func (a *App) infoText(v *view.Info) {
 	}
 	p(" Kernel Version: %s\n Operating System: %s\n OSType: %s\n Architecture: %s", v.KernelVersion, v.OperatingSystem, v.OSType, v.Architecture)
 	p(" CPUs: %d\n Total Memory: %s\n Name: %s\n ID: %s\n Docker Root Dir: %s", v.NCPU, units.BytesSize(float64(v.MemTotal)), v.Name, v.ID, v.DockerRootDir)
+	p(" API Socket: unix://%s", v.Moss.Socket)
 	p(" Debug Mode: %t", v.Debug)
 	for _, l := range [][2]string{{"HTTP Proxy", v.HTTPProxy}, {"HTTPS Proxy", v.HTTPSProxy}, {"No Proxy", v.NoProxy}} {
 		if l[1] != "" {

@@ -35,6 +35,7 @@ type HostInfo struct {
 	IDs     string            // how ids are mapped: newuidmap, direct or own
 	IDCount uint32            // users of a container
 	Host    []engine.HostLine // what this machine lets the account do
+	Socket  string            // where Docker's API is answered after moss env, or by moss serve
 }
 
 // SystemInfo makes the answer of info.
