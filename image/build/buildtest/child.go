@@ -91,7 +91,7 @@ func (e *Engine) child(ctx context.Context, req request, in io.Reader, out, errs
 	}
 	defer repR.Close()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Env = []string{childVariable + "=" + req.Kind, "PATH=" + os.Getenv("PATH")}
+	cmd.Env = []string{childVariable + "=" + req.Kind, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + e.mounts}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, errs
 	cmd.ExtraFiles = []*os.File{reqR, repW}
 	cmd.SysProcAttr = namespaces()

@@ -31,6 +31,7 @@ type Engine struct {
 	names   map[string]image.Digest
 	parents map[image.Digest]image.Digest
 	layers  map[image.Digest]string // by diff id: directory with fs, owners and tar
+	mounts  string                  // where children mount: a command ends without taking its directory away
 	next    int
 }
 
@@ -47,7 +48,7 @@ func New(t testing.TB) *Engine {
 	requireNamespaces(t)
 	e := &Engine{
 		Dir: t.TempDir(), images: map[image.Digest]build.Image{}, names: map[string]image.Digest{}, parents: map[image.Digest]image.Digest{},
-		layers: map[image.Digest]string{},
+		layers: map[image.Digest]string{}, mounts: t.TempDir(),
 	}
 	t.Cleanup(func() { e.clean() })
 	return e
