@@ -41,6 +41,9 @@ func (s *Sandbox) look(served func() bool) (*Snapshot, error) {
 		return nil, err
 	}
 	st.StoppedByUser = s.stopped()
+	if sp.Health != nil {
+		st.Health = s.readHealth()
+	}
 	n := &Snapshot{Sandbox: s, Spec: sp, State: st}
 	switch st.Status {
 	case Running, Paused, Restarting:

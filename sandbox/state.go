@@ -41,8 +41,8 @@ type State struct {
 	Error     string         `json:"error,omitempty"`
 	Restarts  int            `json:"restarts,omitempty"`
 	// StoppedByUser keeps a restart policy from bringing it back.
-	StoppedByUser bool         `json:"-"` // see MarkStopped
-	Health        *Health      `json:"health,omitempty"`
+	StoppedByUser bool         `json:"-"`                 // see MarkStopped
+	Health        *Health      `json:"-"`                 // see SaveHealth
 	Network       []byte       `json:"network,omitempty"` // endpoint as package slirp writes it
 	Where         userns.Where `json:"where"`             // who wrote it
 }

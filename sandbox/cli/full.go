@@ -9,7 +9,7 @@ func full() []Command {
 	all := []Command{
 		inspectCommand, inspectContainerCommand, inspectImageCommand, pullCommand, pushCommand, imagesCommand, rmiCommand, tagCommand,
 		historyCommand, buildCommand, loginCommand, logoutCommand, saveCommand, loadCommand, infoCommand, completionCommand, completeCommand, aliasCommand, helpCommand,
-		renameCommand, topCommand, statsCommand, portCommand, eventsCommand, containerPruneCommand, volumeCreateCommand, volumeListCommand,
+		renameCommand, bootCommand, topCommand, statsCommand, portCommand, eventsCommand, containerPruneCommand, volumeCreateCommand, volumeListCommand,
 		volumeInspectCommand, volumeRemoveCommand, volumePruneCommand, publishCommand, unpublishCommand,
 	}
 	all = append(all, diffCommand, cpCommand, exportCommand, commitCommand, systemDFCommand, systemPruneCommand, systemResetCommand, systemCheckCommand)

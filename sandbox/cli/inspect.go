@@ -49,7 +49,7 @@ var (
 
 func (o *inspectOptions) run(ctx context.Context, app *App, args []string) error {
 	switch o.kind {
-	case "", "container", "image":
+	case "", "container", "image", "network", "volume":
 	default:
 		return fmt.Errorf("%q is not a valid value for --type", o.kind)
 	}
@@ -81,6 +81,12 @@ func (o *inspectOptions) run(ctx context.Context, app *App, args []string) error
 
 // find looks for a container, then for an image.
 func (o *inspectOptions) find(ctx context.Context, e *engine.Engine, name string) (any, error) {
+	switch o.kind {
+	case "network":
+		return inspectNetwork(ctx, e, name)
+	case "volume":
+		return inspectVolume(ctx, e, name)
+	}
 	if o.kind != "image" {
 		c, err := e.Find(ctx, name)
 		if err == nil {
@@ -107,7 +113,13 @@ func (o *inspectOptions) find(ctx context.Context, e *engine.Engine, name string
 		return view.InspectImage(m, e.LayerDirs(m)), nil
 	case o.kind == "image":
 		return nil, fmt.Errorf("No such image: %s", name)
-	case errors.Is(err, store.ErrNotFound):
+	}
+	for _, other := range []func(context.Context, *engine.Engine, string) (any, error){inspectNetwork, inspectVolume} {
+		if v, err := other(ctx, e, name); err == nil {
+			return v, nil
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("No such object: %s", name)
 	}
 	var bad interface{ Error() string }
@@ -115,6 +127,22 @@ func (o *inspectOptions) find(ctx context.Context, e *engine.Engine, name string
 		return nil, fmt.Errorf("No such object: %s", name)
 	}
 	return nil, err
+}
+
+func inspectNetwork(ctx context.Context, e *engine.Engine, name string) (any, error) {
+	n, members, err := e.Network(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("No such network: %s", name)
+	}
+	return view.Network(n, members), nil
+}
+
+func inspectVolume(ctx context.Context, e *engine.Engine, name string) (any, error) {
+	v, err := e.Volume(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("No such volume: %s", name)
+	}
+	return view.Volume(v), nil
 }
 
 // print prints the JSON array, or a line per object by the template.

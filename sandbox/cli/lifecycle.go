@@ -150,16 +150,22 @@ var startCommand = Command{
 }
 
 var waitCommand = Command{
-	Name: "wait", Aliases: []string{"container wait"}, Args: "CONTAINER [CONTAINER...]", Short: "Block until one or more containers stop, then print their exit codes", Min: 1, Max: -1,
-	Setup: func(*pflag.FlagSet) Runner {
+	Name: "wait", Aliases: []string{"container wait"}, Args: "[OPTIONS] CONTAINER [CONTAINER...]", Short: "Block until one or more containers stop, then print their exit codes", Min: 1, Max: -1,
+	Setup: func(fs *pflag.FlagSet) Runner {
+		until := fs.String("condition", string(engine.NotRunning), "What to wait for (not-running|next-exit|removed|healthy)")
 		return func(ctx context.Context, app *App, args []string) error {
+			switch engine.Condition(*until) {
+			case engine.NotRunning, engine.NextExit, engine.Removed, engine.Healthy:
+			default:
+				return &engine.Hint{Err: fmt.Errorf("invalid condition: %q", *until), Remedy: "one of not-running, next-exit, removed, healthy"}
+			}
 			e, err := app.Engine()
 			if err != nil {
 				return err
 			}
 			failed := false
 			for _, name := range args {
-				code, err := e.Wait(ctx, name)
+				code, err := waitOne(ctx, e, name, engine.Condition(*until))
 				if err != nil {
 					app.printError(err)
 					failed = true
@@ -173,6 +179,18 @@ var waitCommand = Command{
 			return nil
 		}
 	},
+}
+
+// waitOne waits for one container.
+func waitOne(ctx context.Context, e *engine.Engine, name string, until engine.Condition) (int, error) {
+	if until == engine.NotRunning {
+		return e.Wait(ctx, name)
+	}
+	c, err := e.Find(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	return e.WaitFor(ctx, c, until)
 }
 
 var restartCommand = Command{

@@ -62,6 +62,10 @@ func (o *runOptions) runContainer(ctx context.Context, app *App, args []string) 
 		return err
 	}
 	app.warn(made.Warnings)
+	if note, remedy := e.BootNote(made.Spec.Restart.Policy); note != "" {
+		app.note("%s", note)
+		fmt.Fprintf(app.Err, "hint: %s\n", remedy)
+	}
 	if err := o.writeCIDFile(made.ID); err != nil {
 		return errors.Join(err, e.Discard(ctx, made))
 	}

@@ -132,7 +132,7 @@ func (o *runOptions) create(app *App, args []string) (*engine.Create, error) {
 		},
 	}
 	steps := []func(*engine.Create) error{
-		o.checkWords, o.setEnv, o.setLabels, o.setVolumes, o.setRestart, o.setLog, o.setSecurity, o.setUlimits, o.setHost, o.setDevices, o.net.set, o.limits.set,
+		o.checkWords, o.setEnv, o.setProxies, o.setLabels, o.setVolumes, o.setRestart, o.setLog, o.setSecurity, o.setUlimits, o.setHost, o.setDevices, o.net.set, o.limits.set,
 		o.more.set, o.check.set,
 	}
 	for _, step := range steps {
@@ -164,6 +164,9 @@ func (o *runOptions) checkWords(c *engine.Create) error {
 	}
 	if o.rm && o.restart != "no" && o.restart != "" {
 		return errors.New("conflicting options: cannot specify both --restart and --rm")
+	}
+	if _, err := parseKeys(o.detachKeys); err != nil {
+		return err
 	}
 	if o.stopSignal != "" {
 		if _, err := engine.ParseSignal(o.stopSignal); err != nil {

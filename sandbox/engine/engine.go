@@ -101,7 +101,7 @@ func (e *Engine) Env() (*supervisor.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &supervisor.Env{Dirs: &e.Dirs, Namespace: ns, Network: network{e}, Group: e.limits, RemoveTree: e.Worker().RemoveTree, FuseOverlay: fusePath}, nil
+	return &supervisor.Env{Dirs: &e.Dirs, Namespace: ns, Network: network{e}, Group: e.limits, Join: e.limits.join, RemoveTree: e.Worker().RemoveTree, FuseOverlay: fusePath}, nil
 }
 
 // A Hint is an error with a remedy.

@@ -24,8 +24,11 @@ func (e *Engine) Find(ctx context.Context, name string) (*sandbox.Snapshot, erro
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, &sandbox.NotFoundError{Name: name}
 	}
-	if err != nil || !c.Unsettled {
-		return c, err
+	if err != nil {
+		return nil, e.quarantine(s, err)
+	}
+	if !c.Unsettled {
+		return c, nil
 	}
 	if err := e.settle(ctx, s); err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func (e *Engine) List(ctx context.Context) (all []*sandbox.Snapshot, bad []error
 			continue
 		}
 		if err != nil {
-			bad = append(bad, err)
+			bad = append(bad, e.quarantine(s, err))
 			continue
 		}
 		if c.Unsettled || c.Spec.AutoRemove && c.State.Status == sandbox.Exited && !s.Served() {
@@ -152,9 +155,7 @@ func (e *Engine) Start(ctx context.Context, name string) (c *sandbox.Snapshot, s
 		return nil, false, err
 	}
 	defer lock.Close()
-	if err := e.prepareAgain(c); err != nil {
-		return nil, false, err
-	}
+	prepareAgain(c)
 	if err := e.Supervisor().Start(ctx, c.ID, [4]uint16{}); err != nil {
 		return nil, false, err
 	}
@@ -164,13 +165,12 @@ func (e *Engine) Start(ctx context.Context, name string) (c *sandbox.Snapshot, s
 
 // prepareAgain makes a container's upper directory usable once more: one that was mounted volatile and not unmounted
 // refuses (overlayfs, "incompat/volatile").
-func (e *Engine) prepareAgain(c *sandbox.Snapshot) error {
+func prepareAgain(c *sandbox.Snapshot) {
 	for _, t := range c.Spec.Root.Trees {
 		if t.Work != "" {
 			supervisor.FreshWork(c.Dir + "/" + t.Work)
 		}
 	}
-	return nil
 }
 
 // StopTimeout is the time between the stop signal and SIGKILL: what was asked for, else the container's, else ten seconds.
@@ -360,8 +360,8 @@ func (e *Engine) Remove(ctx context.Context, name string, force, volumes bool) e
 	if c.Spec.ImageID == "" { // a directory
 		e.collectViews()
 	}
-	if err == nil && (volumes || c.Spec.AutoRemove) {
-		err = e.removeAnonymous(ctx, c)
+	if err == nil && volumes {
+		err = env.RemoveAnonymous(ctx, c)
 	}
 	return err
 }
@@ -374,17 +374,6 @@ func (e *Engine) killToRemove(ctx context.Context, c *sandbox.Snapshot) error {
 	e.hear(ctx, c)
 	e.awaitEnd(ctx, c, -1)
 	return e.awaitRecorded(ctx, c)
-}
-
-// removeAnonymous removes the volumes that were made for this container alone.
-func (e *Engine) removeAnonymous(ctx context.Context, c *sandbox.Snapshot) error {
-	var errs error
-	for _, m := range c.Spec.Mounts {
-		if m.Anon {
-			errs = errors.Join(errs, e.Worker().RemoveTree(ctx, e.Dirs.Data+"/volumes/"+m.Name))
-		}
-	}
-	return errs
 }
 
 // Wait waits for a container's end and returns its exit code.

@@ -28,6 +28,7 @@ func (e *Engine) Reset(ctx context.Context) error {
 			errs = errors.Join(errs, err)
 		}
 	}
+	errs = errors.Join(errs, e.DisableBoot())
 	for name := range strings.FieldsSeq(ours) {
 		if err := e.removeAll(ctx, e.Dirs.Data+"/"+name); err != nil {
 			errs = errors.Join(errs, err)

@@ -61,7 +61,7 @@ func (e *Engine) Done(ctx context.Context, c *Created) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(env.Remove(ctx, c.Snapshot), e.removeAnonymous(ctx, c.Snapshot))
+	return env.Remove(ctx, c.Snapshot)
 }
 
 // StartDetached has the supervisor start a container that this process made.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -18,6 +19,7 @@ const (
 	NotRunning Condition = "not-running"
 	NextExit   Condition = "next-exit" // the end of this run, or of the next where it does not run
 	Removed    Condition = "removed"
+	Healthy    Condition = "healthy" // moss's own: its health check has gone well
 )
 
 // WaitFor waits until a condition holds of a container that was looked at, and returns its exit code. It holds no lock and
@@ -43,6 +45,12 @@ func (e *Engine) WaitFor(ctx context.Context, c *sandbox.Snapshot, until Conditi
 		switch {
 		case until == NotRunning && !running(now) && !now.Unsettled:
 			return code, nil
+		case until == Healthy && now.State.Health != nil && now.State.Health.Status == sandbox.Healthy && running(now):
+			return 0, nil
+		case until == Healthy && now.Spec.Health == nil:
+			return 0, hint("give it one: moss run --health-cmd COMMAND …", "container %s has no health check", c.Spec.Name)
+		case until == Healthy && !running(now):
+			return 0, fmt.Errorf("container %s has ended before it was healthy", c.Spec.Name)
 		case until == NextExit && endedSince(c, now):
 			if now.State.Status == sandbox.Running {
 				code = e.exitOf(c.ID, code)

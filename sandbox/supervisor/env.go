@@ -15,6 +15,8 @@ type Env struct {
 	Namespace *userns.Namespace
 	Network   Network // nil: no network but none and host
 	Group     Group   // nil: no cgroup
+	// Join finds the place of a further process of a running container; nil for none.
+	Join func(ctx context.Context, c *sandbox.Snapshot) (Placement, error)
 	// RemoveTree removes a directory that may hold files of mapped ids: a worker inside the namespace does it.
 	RemoveTree func(ctx context.Context, dir string) error
 	// FuseOverlay finds fuse-overlayfs, for a root that needs it; "" where it is not installed.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/moss-sandbox/moss/sandbox"
+	"github.com/moss-sandbox/moss/sandbox/spec"
 )
 
 // Remove removes a container that does not run: from sight first, then its files. It needs no free space, and what a kill
@@ -21,19 +22,38 @@ func (e *Env) Remove(ctx context.Context, c *sandbox.Snapshot) error {
 			return fmt.Errorf("removing container %s: %w", c.ID[:12], err)
 		}
 	}
+	now := *c // its name may have changed
+	if sp, err := c.Sandbox.Spec(); err == nil {
+		now.Spec = sp
+	}
+	c = &now
 	if err := os.Remove(c.Path("spec.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing container %s: %w", c.ID[:12], err)
 	}
 	e.Dirs.DropName(c.Spec.Name, c.ID)
 	e.Dirs.Emit(c.Event("destroy"))
-	return e.removeFiles(ctx, c.Dir)
+	err := e.removeFiles(ctx, c.Dir)
+	if c.Spec.AutoRemove {
+		err = errors.Join(err, e.RemoveAnonymous(ctx, c))
+	}
+	return err
+}
+
+// RemoveAnonymous removes the volumes that were made for a container alone.
+func (e *Env) RemoveAnonymous(ctx context.Context, c *sandbox.Snapshot) (errs error) {
+	for _, m := range c.Spec.Mounts {
+		if m.Anon && m.Type == spec.Volume && present(e.Dirs.Data+"/volumes/"+m.Name) {
+			errs = errors.Join(errs, e.RemoveTree(ctx, e.Dirs.Data+"/volumes/"+m.Name))
+		}
+	}
+	return errs
 }
 
 // removeFiles removes a container's directory. Most are small and hold nothing of other ids: a few calls do, or a walk. What
 // other ids own is a worker's task, inside the user's namespace.
 func (e *Env) removeFiles(ctx context.Context, dir string) error {
 	for _, f := range []string{
-		"/spec.json", "/spec.json.new", "/state.json", "/state.json.new", "/log", "/index", "/lock", "/stopped", "/paused", "/limits.json", "/control",
+		"/spec.json", "/spec.json.new", "/state.json", "/state.json.new", "/health.json", "/log", "/index", "/lock", "/stopped", "/paused", "/limits.json", "/control",
 		"/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
 	} {
 		_ = syscall.Unlink(dir + f)

@@ -72,8 +72,12 @@ func (g *Guest) Serve(ctx context.Context, also Sinks) (Exit, error) {
 	if g.master != nil {
 		wg.Go(func() { g.copyTerminal(also.Stdout, &done) })
 	}
+	checking, stop := context.WithCancel(ctx)
+	defer stop()
+	wg.Go(func() { g.checkHealth(checking) })
 	ended := g.awaitEnd(ctx)
 	done.Store(true)
+	stop()
 	for _, f := range []*os.File{g.stdout, g.stderr, g.master} {
 		if f != nil {
 			_ = f.SetReadDeadline(time.Now()) // wakes who waits; what is there is still moved
@@ -162,6 +166,9 @@ func (g *Guest) copyTerminal(to *os.File, done *atomic.Bool) {
 // finish records the end: the outcome first, in place; then the holder may go, and with it the last mount and the lock.
 func (g *Guest) finish(ctx context.Context) (Exit, error) {
 	c, st := g.snap, &g.snap.State
+	if sp, err := c.Sandbox.Spec(); err == nil {
+		c.Spec.Name = sp.Name // it may have been renamed
+	}
 	status, known := g.status()
 	exit := Exit{Code: sandbox.Code(status)}
 	if !known {
