@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/moby/sys/user"
+
 	"github.com/moss-sandbox/moss/sandbox"
 )
 
@@ -58,10 +60,10 @@ func (e *Engine) lingers() bool {
 
 // userName is the account's name.
 func userName() string {
-	if u := os.Getenv("USER"); u != "" {
-		return u
+	if u, err := user.CurrentUser(); err == nil {
+		return u.Name
 	}
-	return os.Getenv("LOGNAME")
+	return os.Getenv("USER")
 }
 
 // crontab is the user's table; empty where there is none.

@@ -97,7 +97,7 @@ func (c *checker) check(ctx context.Context) {
 		return
 	}
 	r := c.probe(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !c.g.snap.State.Guest.Alive() { // a check that the end has cut off says nothing
 		return
 	}
 	before := c.health.Status
