@@ -134,7 +134,7 @@ func rlimitName(n int) string {
 func (g *group) config(c *sandbox.Snapshot, l limits.Limits) warden.Config {
 	return warden.Config{
 		ID: c.ID, Limits: l, Budget: g.e.Config.Bound(), NoFilter: !filtered(c.Spec), NoUserns: shares(c.Spec), Strict: c.Spec.Limits.Strict,
-		Shared: c.Spec.Host.PID != spec.Own, Upper: c.Path(c.Spec.Root.Trees[0].Upper),
+		Shared: !c.Spec.Host.PID.Owned(), Upper: c.Path(c.Spec.Root.Trees[0].Upper),
 		OOM: func() { g.oom(c) }, Full: func(int64) { g.full(c) },
 	}
 }

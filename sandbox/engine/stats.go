@@ -13,7 +13,7 @@ import (
 // where it has ended.
 func (e *Engine) OpenStats(c *sandbox.Snapshot) (*stats.Source, error) {
 	in := stats.Container{
-		Pid: c.State.Guest.PID, Shared: c.Spec.Host.PID != spec.Own, NoNet: c.Spec.Host.Network == string(spec.FromHost), Limit: MemoryLimit(c),
+		Pid: c.State.Guest.PID, Shared: !c.Spec.Host.PID.Owned(), NoNet: c.Spec.Host.Network == string(spec.FromHost), Limit: MemoryLimit(c),
 	}
 	if s, ok := carried(c); ok && s.Carrier() != nil {
 		in.Group = s.Carrier()
