@@ -37,6 +37,7 @@ func suite(t *testing.T, m *harness.Machine) {
 	}{
 		{"first", first},
 		{"two users", twoUsers},
+		{"limits", limited},
 		{"storage", storage},
 		{"namespaces forbidden", forbidden},
 		{"logout", logout},
