@@ -82,9 +82,6 @@ func logout(t *testing.T, m *harness.Machine) {
 
 // reboot wants that containers with a restart policy are back after a boot, without a login, and others are not.
 func reboot(t *testing.T, m *harness.Machine) {
-	if m.Run("ann", "moss boot --help >/dev/null 2>&1").Code != 0 {
-		t.Skip("moss boot is not there yet")
-	}
 	m.Run("root", "loginctl enable-linger ann").OK(t)
 	m.Run("ann", "moss boot enable").OK(t)
 	start(t, m, "ann", "back", "--restart always")
