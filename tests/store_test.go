@@ -36,6 +36,17 @@ func TestSystemCheck(t *testing.T) {
 	})
 }
 
+// A pull that cannot fit says so before it downloads anything: which file system, what moss has there, what to do.
+func TestPullWithoutRoom(t *testing.T) {
+	harness.RequireRoot(t)
+	ref := harness.ServeRegistry(t, nil).Push(t, "base:1", harness.BusyboxImage(t))
+	loginOf(t, harness.Named(t, "subids"), func(t *testing.T, l *harness.Login) {
+		mountTmpfs(t, l, "size=1500k")
+		scene{"", `$moss pull -q ` + ref + `; c=$?; $moss images -q; find ` + l.Data() + `/blobs -type f; exit $c`, "",
+			"~moss: no room for the image in \"" + l.Data() + "\": it needs about \\d MB, \\d MB are free\nhint: images take 0 MB there; `moss system prune -a` would free 0 MB of it\nhint: set MOSS_ROOT, .*\n", 1}.play(t, l, "moss")
+	})
+}
+
 // A class: the teacher publishes a directory, the registry is switched off, and every student's `run alpine` works.
 func TestCourseStore(t *testing.T) {
 	registry := harness.ServeRegistry(t, nil)

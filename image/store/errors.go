@@ -146,36 +146,6 @@ func parseLocks(text string, ino uint64) int {
 	return 0
 }
 
-// FullError says that the file system below the store, or the account's part of it, is full. It wraps ENOSPC or EDQUOT.
-type FullError struct {
-	Dir string
-	Err error
-}
-
-func (e *FullError) Error() string {
-	what := "no space left on the file system of"
-	if errors.Is(e.Err, syscall.EDQUOT) {
-		what = "disk quota exceeded in"
-	}
-	return fmt.Sprintf("%s %q: %v", what, e.Dir, e.Err)
-}
-func (e *FullError) Unwrap() error { return e.Err }
-
-// Hints names the remedies.
-func (e *FullError) Hints() []string {
-	return []string{"`moss system df` shows what moss uses there, `moss system prune` removes what no container needs",
-		"set MOSS_ROOT, or give --root, to a directory on another file system"}
-}
-
-// full recognizes a full disk.
-func (s *Store) full(err error) error {
-	var already *FullError
-	if err == nil || errors.As(err, &already) || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
-		return err
-	}
-	return &FullError{s.root, err}
-}
-
 // RootError is ErrRoot: why a directory cannot hold a store.
 type RootError struct {
 	Dir, Why string

@@ -88,9 +88,6 @@ func (s *Store) whole(dir string) bool {
 
 func (s *Store) readMark(dir string) (mark, error) {
 	var k mark
-	b, err := s.fs.ReadFile(dir + "/mark")
-	if err != nil {
-		return k, err
-	}
-	return k, scanFile(b, &k)
+	err := s.withFile(dir+"/mark", func(b []byte) error { return scanFile(b, &k) })
+	return k, err
 }

@@ -90,14 +90,44 @@ func (s *Store) readJSON(name string, v any) error {
 
 // readScan is readJSON for what the hot path reads.
 func (s *Store) readScan(name string, v scannable) error {
-	b, err := s.fs.ReadFile(name)
+	bad := false
+	err := s.withFile(name, func(b []byte) error {
+		err := scanFile(b, v)
+		bad = err != nil
+		return err
+	})
+	if bad {
+		return &CorruptError{name, err}
+	}
 	if err != nil {
 		return fmt.Errorf("reading %q: %w", name, err)
 	}
-	if err := scanFile(b, v); err != nil {
-		return &CorruptError{name, err}
-	}
 	return nil
+}
+
+// withFile lets use see a file's bytes, which it must not keep. The bytes of one file after the other lie in the same memory:
+// a fresh page for each cost run more than reading and scanning it.
+func (s *Store) withFile(name string, use func([]byte) error) error {
+	d, ok := s.fs.(disk)
+	if !ok || !s.mu.TryLock() { // somebody else's goroutine reads
+		b, err := s.fs.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return use(b)
+	}
+	defer s.mu.Unlock()
+	if s.scratch == nil {
+		s.scratch = make([]byte, 0, 4<<10)
+	}
+	b, err := readFile(d.path(name), s.scratch)
+	if err != nil {
+		return err
+	}
+	if cap(b) <= 64<<10 {
+		s.scratch = b[:0]
+	}
+	return use(b)
 }
 
 var (

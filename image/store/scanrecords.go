@@ -139,8 +139,6 @@ func scanConfig(s *scan) *image.Config {
 		return nil
 	}
 	c := &image.Config{}
-	texts := map[string]*string{"author": &c.Author, "architecture": &c.Architecture, "variant": &c.Variant, "os": &c.OS,
-		"os.version": &c.OSVersion, "comment": &c.Comment, "docker_version": &c.DockerVersion, "container": &c.Container}
 	s.object(func(key string) {
 		switch key {
 		case "created":
@@ -152,14 +150,37 @@ func scanConfig(s *scan) *image.Config {
 		case "rootfs":
 			scanRootFS(s, &c.RootFS)
 		default:
-			if p := texts[key]; p != nil {
-				*p = s.string()
+			if text := textOf(c, key); text != nil {
+				*text = s.string()
 				return
 			}
 			s.skip()
 		}
 	})
 	return c
+}
+
+// textOf is the field of a configuration that holds plain text; nil for other keys.
+func textOf(c *image.Config, key string) *string {
+	switch key {
+	case "author":
+		return &c.Author
+	case "architecture":
+		return &c.Architecture
+	case "variant":
+		return &c.Variant
+	case "os":
+		return &c.OS
+	case "os.version":
+		return &c.OSVersion
+	case "comment":
+		return &c.Comment
+	case "docker_version":
+		return &c.DockerVersion
+	case "container":
+		return &c.Container
+	}
+	return nil
 }
 
 func scanRootFS(s *scan, r *image.RootFS) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,6 +22,9 @@ type Store struct {
 	bootID func() string
 	inUse  func() ([]Use, error)
 	wait   time.Duration
+
+	mu      sync.Mutex
+	scratch []byte // of withFile
 }
 
 // Options of Open. The zero value is the right one for an ordinary account.
@@ -130,7 +134,7 @@ func syncfs(fd int) error { return sys.Syncfs(fd) }
 
 // readBootID returns the id of this boot (random(4)), and something that never repeats where /proc does not tell.
 func readBootID() string {
-	b, err := readFile("/proc/sys/kernel/random/boot_id")
+	b, err := readFile("/proc/sys/kernel/random/boot_id", make([]byte, 0, 64))
 	if err != nil {
 		return "unknown"
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/moss-sandbox/moss/image"
 	"github.com/moss-sandbox/moss/image/layer"
@@ -66,13 +67,14 @@ func (k *Sink) Begin(ctx context.Context, im *registry.Image) error {
 	if err := k.Session.Add(ctx, names...); err != nil {
 		return err
 	}
-	return room(k.Session.Store().Root(), need)
+	return room(k.Session.Store(), need)
 }
 
 // SpaceError says that a file system has no room for an image. It is ENOSPC.
 type SpaceError struct {
 	Dir        string
 	Need, Free int64 // bytes
+	Remedies   []string
 }
 
 func (e *SpaceError) Error() string {
@@ -80,22 +82,23 @@ func (e *SpaceError) Error() string {
 }
 
 // Hints names the remedies.
-func (e *SpaceError) Hints() []string {
-	return []string{"`moss system prune` removes what no container uses", "set MOSS_ROOT, or give --root, to a directory on another file system"}
-}
+func (e *SpaceError) Hints() []string { return e.Remedies }
+
+// Is makes it ENOSPC.
+func (e *SpaceError) Is(target error) bool { return target == syscall.ENOSPC }
 
 // unpackedPerPacked is the least that layers of distributions grow by; the blob stays beside its tree. What turns out larger
 // meets the full disk itself (store.FullError): refusing a pull that fits would be worse.
 const unpackedPerPacked = 2
 
-func room(dir string, packed int64) error {
+func room(st *store.Store, packed int64) error {
 	if packed == 0 {
 		return nil
 	}
-	_, free, _, err := sys.Statfs(dir)
+	_, free, _, err := sys.Statfs(st.Root())
 	need := packed * (1 + unpackedPerPacked)
 	if err == nil && uint64(need) > free {
-		return &SpaceError{dir, need, int64(free)}
+		return &SpaceError{st.Root(), need, int64(free), st.SpaceHints()}
 	}
 	return nil
 }
