@@ -12,6 +12,8 @@ import (
 	"github.com/moss-sandbox/moss/sandbox/engine"
 	"github.com/moss-sandbox/moss/sandbox/engine/files"
 	"github.com/moss-sandbox/moss/sandbox/engine/images"
+	"github.com/moss-sandbox/moss/slirp/program"
+	"github.com/moss-sandbox/moss/slirp/program/inside"
 	"github.com/moss-sandbox/moss/userns/role"
 )
 
@@ -24,8 +26,11 @@ func server() cli.Server {
 
 // runFull is the list of roles that only the full program has.
 func runFull(ctx context.Context, inv *role.Invocation) error {
-	if inv.Name == files.Role {
+	switch inv.Name {
+	case files.Role:
 		return files.RunRole(ctx, inv)
+	case program.Role:
+		return inside.Run(ctx, inv)
 	}
 	return images.RunRole(ctx, inv)
 }

@@ -14,6 +14,7 @@ type EndpointConfig struct {
 	DNS       []netip.Addr `json:"dns,omitempty"`      // --dns; none: the host's resolvers at query time
 	Ports     []PortSpec   `json:"ports,omitempty"`    // -p
 	NoDefault bool         `json:"noDefault,omitzero"` // another network has the default route
+	Rung      string       `json:"rung,omitempty"`     // --net-backend: how the network is to be carried; "": the best that works
 }
 
 // Endpoint is a container on a network.

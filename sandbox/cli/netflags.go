@@ -14,7 +14,7 @@ import (
 type networkOptions struct {
 	publish, expose, aliases []string
 	publishAll               bool
-	ip, ip6, mac             string
+	ip, ip6, mac, backend    string
 }
 
 func (o *networkOptions) addFlags(fs *pflag.FlagSet) {
@@ -26,6 +26,7 @@ func (o *networkOptions) addFlags(fs *pflag.FlagSet) {
 	_ = fs.MarkHidden("net-alias")
 	fs.StringVar(&o.ip, "ip", "", "IPv4 address (e.g., 172.30.100.104)")
 	fs.StringVar(&o.ip6, "ip6", "", "IPv6 address (e.g., 2001:db8::33)")
+	fs.StringVar(&o.backend, "net-backend", "", "Who carries the network (moss, relay, relay-conntrack, netstack, slirp4netns, pasta)")
 	fs.StringVar(&o.mac, "mac-address", "", "Container MAC address (e.g., 92:d0:c6:0a:29:33)")
 }
 
@@ -53,7 +54,7 @@ func (o *networkOptions) set(c *engine.Create) error {
 		return err
 	}
 	h := &c.Host
-	h.Ports, h.PublishAll, h.Aliases, h.IP, h.IP6, h.MAC = o.publish, o.publishAll, o.aliases, o.ip, o.ip6, o.mac
+	h.Ports, h.PublishAll, h.Aliases, h.IP, h.IP6, h.MAC, h.Backend = o.publish, o.publishAll, o.aliases, o.ip, o.ip6, o.mac, o.backend
 	return nil
 }
 

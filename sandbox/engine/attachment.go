@@ -11,22 +11,32 @@ import (
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/program"
 )
 
 // An Attachment is a running container's place on one network, as its state keeps it. The first one carries the published
 // ports and the default route.
 type Attachment struct {
 	slirp.Endpoint
-	NetworkName string     `json:"networkName"`
-	Aliases     []string   `json:"aliases,omitempty"` // as asked for
-	Names       []string   `json:"names,omitempty"`   // by which the others find it, nil on the default network
-	WantIPv4    netip.Addr `json:"wantIPv4,omitzero"` // --ip
-	WantIPv6    netip.Addr `json:"wantIPv6,omitzero"`
+	NetworkName string           `json:"networkName"`
+	Aliases     []string         `json:"aliases,omitempty"` // as asked for
+	Names       []string         `json:"names,omitempty"`   // by which the others find it, nil on the default network
+	WantIPv4    netip.Addr       `json:"wantIPv4,omitzero"` // --ip
+	WantIPv6    netip.Addr       `json:"wantIPv6,omitzero"`
+	Carrier     *program.Carrier `json:"carrier,omitempty"` // where an installed program carries the network
 }
 
 // Attachments are a container's places on networks; none where it does not run, or has no network of moss's.
 func Attachments(c *sandbox.Snapshot) (out []Attachment) {
-	if !running(c) || len(c.State.Network) == 0 {
+	if !running(c) {
+		return nil
+	}
+	return recorded(c)
+}
+
+// recorded are the places on networks that a container's state names; they are gone where it does not run.
+func recorded(c *sandbox.Snapshot) (out []Attachment) {
+	if len(c.State.Network) == 0 {
 		return nil
 	}
 	if json.Unmarshal(c.State.Network, &out) != nil {
@@ -70,6 +80,7 @@ func (e *Engine) wishes(s *spec.Spec) ([]wish, error) {
 		if err != nil {
 			return nil, err
 		}
+		w.config.Rung = rung(h.Backend)
 		w.config.Interface, w.config.NoDefault = "eth"+strconv.Itoa(i), i > 0
 		if i == 0 {
 			w.config.Ports = ports

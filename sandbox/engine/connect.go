@@ -11,6 +11,7 @@ import (
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/program"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 )
 
@@ -89,6 +90,8 @@ func (e *Engine) connection(c *sandbox.Snapshot, n *slirp.Network, want *spec.Co
 		return w, errors.New("container cannot be disconnected from host network or connected to host network")
 	case h.Network == string(spec.None) || n.Name == slirp.NameNone:
 		return w, errors.New("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+	case byProgram(h.Backend):
+		return w, onlyOwn(c)
 	case slices.Contains(ownNetworks(c.Spec), n.Name):
 		return w, fmt.Errorf("endpoint with name %s already exists in network %s", c.Spec.Name, n.Name)
 	}
@@ -162,7 +165,11 @@ func (e *Engine) Publish(ctx context.Context, container string, ports []string) 
 		if err := canPublish(c, container, at); err != nil {
 			return nil, err
 		}
-		err := e.withSwitch(func(s *switchd.Client) (err error) { out, err = s.Publish(c.ID, specs); return err })
+		if at[0].Carrier != nil {
+			out, err = e.changeProgram(ctx, &at[0], program.Call{Op: program.Publish, Ports: specs})
+		} else {
+			err = e.withSwitch(func(s *switchd.Client) (err error) { out, err = s.Publish(c.ID, specs); return err })
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -182,12 +189,11 @@ func (e *Engine) Unpublish(ctx context.Context, container string, ports []string
 		if err := canPublish(c, container, at); err != nil {
 			return nil, err
 		}
-		err := e.withSwitch(func(s *switchd.Client) error { return s.Unpublish(c.ID, specs) })
-		if err != nil {
-			return nil, err
-		}
 		gone := func(p slirp.Published) bool {
 			return slices.ContainsFunc(specs, func(s slirp.PortSpec) bool { return covers(&s, p) })
+		}
+		if err := e.unpublish(ctx, c, &at[0], specs, gone); err != nil {
+			return nil, err
 		}
 		for i := range at {
 			at[i].Ports = slices.DeleteFunc(at[i].Ports, gone)
@@ -195,6 +201,24 @@ func (e *Engine) Unpublish(ctx context.Context, container string, ports []string
 		c.Spec.Host.Ports = slices.DeleteFunc(c.Spec.Host.Ports, func(raw string) bool { return unwanted(raw, specs) })
 		return at, nil
 	})
+}
+
+// unpublish has whoever carries the network end listeners.
+func (e *Engine) unpublish(ctx context.Context, c *sandbox.Snapshot, first *Attachment, specs []slirp.PortSpec, gone func(slirp.Published) bool) error {
+	if first.Carrier == nil {
+		return e.withSwitch(func(s *switchd.Client) error { return s.Unpublish(c.ID, specs) })
+	}
+	q := program.Call{Op: program.Unpublish}
+	for _, p := range first.Ports {
+		if gone(p) {
+			q.Gone = append(q.Gone, p)
+		}
+	}
+	if len(q.Gone) == 0 {
+		return missingPort(c)
+	}
+	_, err := e.changeProgram(ctx, first, q)
+	return err
 }
 
 func parsePorts(ports []string) (out []slirp.PortSpec, err error) {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/guest"
@@ -21,75 +20,12 @@ import (
 	"github.com/moss-sandbox/moss/slirp"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 	"github.com/moss-sandbox/moss/userns"
-	"github.com/moss-sandbox/moss/userns/role"
 	"github.com/moss-sandbox/moss/userns/sys"
 )
-
-// switchLinger is how long a switch without containers waits for the next one, as long as a supervisor does.
-const switchLinger = 300 * time.Millisecond
 
 // Networks is the store of the user's networks.
 func (e *Engine) Networks() *slirp.Store {
 	return &slirp.Store{Dir: e.Dirs.Data + "/networks", Account: userns.Here().Machine + " " + strconv.Itoa(e.Dirs.UID)}
-}
-
-// RunSwitch is the switch's role. Its file is the user's namespace's users file, whose lock keeps the namespace to be found
-// as long as this process serves.
-func RunSwitch(ctx context.Context, inv *role.Invocation) error {
-	var cfg switchd.Config
-	if err := inv.Decode(&cfg); err != nil {
-		return err
-	}
-	for _, f := range inv.Files {
-		defer f.Close()
-	}
-	return switchd.Main(ctx, cfg, inv.Files)
-}
-
-// startSwitch starts a switch in the user's namespace; one that is there already makes it end at once.
-func (e *Engine) startSwitch() error {
-	ns, err := e.Namespace()
-	if err != nil {
-		return err
-	}
-	use, err := sys.DupAbove(ns.Use(), 3)
-	if err != nil {
-		return err
-	}
-	users := os.NewFile(uintptr(use), "users")
-	defer users.Close()
-	cmd := role.Command{Name: switchd.RoleName, Body: switchd.Config{Dir: e.Dirs.Run, Linger: switchLinger}, Files: []*os.File{users}, Setsid: true}
-	p, err := cmd.StartInside(ns, role.HostMounts)
-	if err != nil {
-		return err
-	}
-	go p.Wait() //nolint:errcheck // it is only reaped here
-	return nil
-}
-
-// keepSwitch has the switch replaced when it dies, as long as it carries containers and this process lives.
-func (e *Engine) keepSwitch() {
-	if !e.keeping.CompareAndSwap(false, true) {
-		return
-	}
-	go func() {
-		_ = switchd.Keep(context.Background(), e.Dirs.Run, e.startSwitch) // the next command tries again
-		e.keeping.Store(false)
-	}()
-}
-
-// withSwitch asks the user's switch, which is started if it is not there. What f does may be repeated.
-func (e *Engine) withSwitch(f func(*switchd.Client) error) error {
-	return switchd.With(e.Dirs.Run, e.startSwitch, f)
-}
-
-// ifSwitch asks the user's switch if one serves, or has left something to a successor.
-func (e *Engine) ifSwitch(f func(*switchd.Client) error) error {
-	const state = "/switch.json" // documented in package switchd: it is there as long as anything is attached
-	if _, err := os.Lstat(e.Dirs.Run + state); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return e.withSwitch(f)
 }
 
 // network connects containers through the switch.
@@ -98,13 +34,23 @@ type network struct{ e *Engine }
 var _ supervisor.Network = network{}
 
 // Attach implements supervisor.Network.
-func (n network) Attach(_ context.Context, c *sandbox.Snapshot, pid int) ([]byte, error) {
+func (n network) Attach(ctx context.Context, c *sandbox.Snapshot, pid int) ([]byte, error) {
 	wishes, err := n.e.wishes(c.Spec)
 	if err != nil {
 		return nil, err
 	}
 	if len(wishes) == 0 {
 		return nil, nil
+	}
+	if byProgram(c.Spec.Host.Backend) {
+		at, err := n.e.attachProgram(ctx, c, pid, &wishes[0])
+		if err != nil {
+			return nil, err
+		}
+		if err := addHosts(c, []Attachment{*at}); err != nil {
+			return nil, errors.Join(err, at.Carrier.End())
+		}
+		return json.Marshal([]Attachment{*at})
 	}
 	at, err := n.e.attach(c, pid, wishes)
 	if err != nil {
@@ -119,7 +65,12 @@ func (n network) Attach(_ context.Context, c *sandbox.Snapshot, pid int) ([]byte
 }
 
 // Release implements supervisor.Network.
-func (n network) Release(_ context.Context, c *sandbox.Snapshot) error { return n.e.detach(c.ID) }
+func (n network) Release(_ context.Context, c *sandbox.Snapshot) error {
+	if byProgram(c.Spec.Host.Backend) {
+		return endProgram(recorded(c))
+	}
+	return n.e.detach(c.ID)
+}
 
 // attach puts a container on networks.
 func (e *Engine) attach(c *sandbox.Snapshot, pid int, wishes []wish) (out []Attachment, err error) {
@@ -235,6 +186,9 @@ func (e *Engine) checkNetwork(s *spec.Spec) (warnings []string, err error) {
 	h.Network = w.network.Name
 	if w.network.Driver != slirp.DriverBridge { // none or host by its id
 		return e.checkNetwork(s)
+	}
+	if err := e.checkBackend(h, &w.network); err != nil {
+		return nil, err
 	}
 	return nil, checkWish(w)
 }

@@ -180,7 +180,8 @@ type Host struct {
 	Devices    []Device          `json:"devices,omitempty"`
 	Connected  []Connection      `json:"connected,omitempty"` // further networks
 
-	Disconnected bool `json:"disconnected,omitempty"` // from Network
+	Disconnected bool   `json:"disconnected,omitempty"` // from Network
+	Backend      string `json:"netBackend,omitempty"`   // --net-backend; empty for moss's own network
 }
 
 // A Connection is a further network of a container.

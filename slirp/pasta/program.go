@@ -112,7 +112,7 @@ type startError struct {
 // explain turns what the process said into an error with the remedy that fits.
 func explain(said string, err error) error {
 	e := &startError{said: strings.TrimSpace(said), err: err}
-	if strings.Contains(said, "/dev/net/tun") || strings.Contains(said, "tap device") {
+	if strings.Contains(said, "/dev/net/tun") || strings.Contains(said, "tap device") || strings.Contains(said, "tun socket") {
 		e.hints = []string{"pasta needs /dev/net/tun, which this account may not open; moss's own network does not need it: leave --net-backend away"}
 	}
 	return e

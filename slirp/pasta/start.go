@@ -21,8 +21,7 @@ type Instance struct {
 	Endpoint slirp.Endpoint // IPv4 is the host's own address
 	Resolver netip.Addr     // for the container's resolv.conf
 	PID      int
-
-	pidFile string
+	PIDFile  string
 }
 
 // Start starts pasta for a container, with its published ports, and returns when its device is configured. Port errors are
@@ -38,8 +37,8 @@ func (p *Program) Start(ctx context.Context, c Config, specs []slirp.PortSpec) (
 	if err := cmd.Run(); err != nil {
 		return nil, explain(said.String(), err)
 	}
-	i := &Instance{Resolver: netip.MustParseAddr(resolver), pidFile: c.pidFile()}
-	text, err := os.ReadFile(i.pidFile)
+	i := &Instance{Resolver: netip.MustParseAddr(resolver), PIDFile: c.pidFile()}
+	text, err := os.ReadFile(i.PIDFile)
 	if err == nil {
 		i.PID, err = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
@@ -67,7 +66,7 @@ func choose(specs []slirp.PortSpec) (ports []slirp.Published, err error) {
 
 // Close ends the process and its ports.
 func (i *Instance) Close() error {
-	os.Remove(i.pidFile) //nolint:errcheck // it says nothing any more
+	os.Remove(i.PIDFile) //nolint:errcheck // it says nothing any more
 	if err := syscall.Kill(i.PID, syscall.SIGTERM); err != nil && err != syscall.ESRCH {
 		return fmt.Errorf("ending pasta: %w", err)
 	}

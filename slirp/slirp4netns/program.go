@@ -59,9 +59,9 @@ func parse(version, help string) *Program {
 	return p
 }
 
-// arguments are those of one container's process. Descriptors 3 and 4 are for ready and exit.
+// arguments are those of one container's process. Descriptor 3 is for ready.
 func (p *Program) arguments(c *Config) []string {
-	a := []string{"--configure", "--mtu=" + strconv.Itoa(c.MTU), "--ready-fd=3", "--exit-fd=4", "--api-socket=" + c.socket(),
+	a := []string{"--configure", "--mtu=" + strconv.Itoa(c.MTU), "--ready-fd=3", "--api-socket=" + c.socket(),
 		"--netns-type=path", "--userns-path=" + c.UserNS}
 	if !c.HostLoopback {
 		a = append(a, "--disable-host-loopback")

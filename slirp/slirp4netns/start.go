@@ -1,7 +1,6 @@
 package slirp4netns
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/rootless-containers/rootlesskit/v3/pkg/port"
@@ -39,16 +39,23 @@ type Config struct {
 
 func (c *Config) socket() string { return filepath.Join(c.Dir, "s4n-"+c.Container[:12]+".sock") }
 
-// Instance is the running process of one container. Whoever started it closes it.
+// Instance is the running process of one container. It lives until it is closed, also beyond the process that has started
+// it: Resume finds it again.
 type Instance struct {
 	Endpoint slirp.Endpoint
 	Resolver netip.Addr // for the container's resolv.conf
+	PID      int
+	Socket   string
+	IDs      map[slirp.Published]int // by which slirp4netns knows its ports
 
-	cmd   *exec.Cmd
-	exit  *os.File
+	ended chan error // of a child
 	ports port.ParentDriver
-	ids   map[slirp.Published]int
-	sock  string
+}
+
+// Resume speaks to the process that another one has started.
+func Resume(pid int, socket string, ids map[slirp.Published]int) (*Instance, error) {
+	ports, err := driver.NewParentDriver(io.Discard, socket)
+	return &Instance{PID: pid, Socket: socket, IDs: ids, ports: ports}, err
 }
 
 // Start starts slirp4netns for a container and returns when its device is configured, at most 10 s later.
@@ -58,32 +65,40 @@ func (p *Program) Start(ctx context.Context, c Config) (*Instance, error) {
 		return nil, err
 	}
 	defer ready.Close()
-	exitEnd, exit, err := os.Pipe() // its end, also by our death, ends the process
+	said, err := os.CreateTemp(c.Dir, "s4n-*.said") // a file and no pipe: its reader may be gone before the program
 	if err != nil {
 		readyEnd.Close()
 		return nil, err
 	}
-	var said bytes.Buffer
+	defer said.Close()
+	os.Remove(said.Name()) //nolint:errcheck // it has no name from now on
 	cmd := exec.Command(p.Path, p.arguments(&c)...)
-	cmd.Stderr, cmd.ExtraFiles = &said, []*os.File{readyEnd, exitEnd}
+	cmd.Stderr, cmd.ExtraFiles = said, []*os.File{readyEnd}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	readyEnd.Close()
-	exitEnd.Close()
 	if err != nil {
-		exit.Close()
 		return nil, explain("", err)
 	}
-	i := &Instance{cmd: cmd, exit: exit, ids: map[slirp.Published]int{}, sock: c.socket(), Endpoint: endpoint(&c), Resolver: netip.MustParseAddr(guestDNS)}
+	i, err := Resume(cmd.Process.Pid, c.socket(), map[slirp.Published]int{})
+	if err != nil {
+		return nil, err
+	}
+	i.Endpoint, i.Resolver, i.ended = endpoint(&c), netip.MustParseAddr(guestDNS), make(chan error, 1)
+	go func() { i.ended <- cmd.Wait() }()
 	ready.SetReadDeadline(time.Now().Add(10 * time.Second)) //nolint:errcheck // pipes have deadlines
 	if n, err := ready.Read(make([]byte, 1)); n != 1 {
 		i.Close()
-		return nil, explain(said.String(), err)
-	}
-	if i.ports, err = driver.NewParentDriver(io.Discard, i.sock); err != nil {
-		i.Close()
-		return nil, err
+		return nil, explain(wholeOf(said), err)
 	}
 	return i, ctx.Err()
+}
+
+// wholeOf reads what a program has written into a file.
+func wholeOf(f *os.File) string {
+	b := make([]byte, 16<<10)
+	n, _ := f.ReadAt(b, 0) // io.EOF
+	return string(b[:n])
 }
 
 func endpoint(c *Config) slirp.Endpoint {
@@ -111,7 +126,7 @@ func (i *Instance) Publish(ctx context.Context, specs []slirp.PortSpec) ([]slirp
 			if err != nil {
 				return done, fmt.Errorf("publishing %s by slirp4netns: %w", x.Published, err)
 			}
-			i.ids[x.Published] = st.ID
+			i.IDs[x.Published] = st.ID
 			i.Endpoint.Ports = append(i.Endpoint.Ports, x.Published)
 			done = append(done, x.Published)
 		}
@@ -121,24 +136,28 @@ func (i *Instance) Publish(ctx context.Context, specs []slirp.PortSpec) ([]slirp
 
 // Unpublish ends one published port.
 func (i *Instance) Unpublish(ctx context.Context, p slirp.Published) error {
-	id, ok := i.ids[p]
+	id, ok := i.IDs[p]
 	if !ok {
 		return fmt.Errorf("port %s: %w", p, slirp.ErrNotFound)
 	}
-	delete(i.ids, p)
+	delete(i.IDs, p)
 	return i.ports.RemovePort(ctx, id)
 }
 
 // Close ends the process and its ports.
 func (i *Instance) Close() error {
-	i.exit.Close()
-	done := make(chan error, 1)
-	go func() { done <- i.cmd.Wait() }()
-	select {
-	case <-done:
-	case <-time.After(2 * time.Second):
-		i.cmd.Process.Kill() //nolint:errcheck // it has ended then
-		<-done
+	err := syscall.Kill(i.PID, syscall.SIGTERM)
+	if i.ended != nil {
+		select {
+		case <-i.ended:
+		case <-time.After(2 * time.Second):
+			syscall.Kill(i.PID, syscall.SIGKILL) //nolint:errcheck // it has ended then
+			<-i.ended
+		}
 	}
-	return os.RemoveAll(i.sock)
+	os.Remove(i.Socket) //nolint:errcheck // the program may have done it
+	if err != nil && err != syscall.ESRCH {
+		return fmt.Errorf("ending slirp4netns: %w", err)
+	}
+	return nil
 }

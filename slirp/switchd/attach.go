@@ -34,7 +34,7 @@ func (s *service) attach(value slirp.Network, c slirp.EndpointConfig, netns, pid
 		closeAll([]int{pidfd})
 		return nil, errors.New("internal error: attach without container id or network namespace")
 	}
-	n, err := s.network(value)
+	n, err := s.network(value, gateway.Rules(c.Rung))
 	if err != nil {
 		closeAll([]int{pidfd})
 		return nil, err

@@ -1,6 +1,7 @@
 package switchd
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"syscall"
@@ -98,10 +99,20 @@ func (c *Client) Probe() (Ability, error) {
 	return *r.Status.Ability, nil
 }
 
-// HandOver makes the switch end and leave everything to its successor, which somebody else starts (a newer moss).
+// HandOver makes the switch end and leave everything to its successor, which somebody else starts (a newer moss, or the
+// full program). It returns when the switch has gone.
 func (c *Client) HandOver() error {
-	_, err := c.ask(request{Op: "stop"})
-	return err
+	if _, err := c.ask(request{Op: "stop"}); err != nil && !errors.Is(err, ErrGone) {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var r reply
+	if left, err := receive(c.fd, &r); !errors.Is(err, ErrGone) {
+		closeAll(left)
+		return fmt.Errorf("replacing the network's switch: it answers on: %w", err)
+	}
+	return nil
 }
 
 func (c *Client) ask(q request, files ...int) (reply, error) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/moss-sandbox/moss/slirp"
@@ -96,6 +97,18 @@ func (s *service) load() error {
 		}
 	}
 	return s.save()
+}
+
+// NeedsFull tells whether the switch of a directory has left a network that only the full program can carry.
+func NeedsFull(dir string) bool {
+	data, err := os.ReadFile(filepath.Join(dir, stateName))
+	if err != nil {
+		return false
+	}
+	var st struct {
+		Networks []struct{ Rules gateway.Rules }
+	}
+	return json.Unmarshal(data, &st) == nil && slices.ContainsFunc(st.Networks, func(n struct{ Rules gateway.Rules }) bool { return n.Rules == gateway.RulesNone })
 }
 
 // gatewayFiles are a gateway's descriptors that must outlive the switch.

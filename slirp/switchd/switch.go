@@ -69,15 +69,24 @@ type served struct {
 	port     *publish.Port
 }
 
-// network returns the served network, made first if need be.
-func (s *service) network(value slirp.Network) (*network, error) {
+// network returns the served network, made first if need be, on the wished rung if there is a wish.
+func (s *service) network(value slirp.Network, wish gateway.Rules) (*network, error) {
 	if n := s.networks[value.ID]; n != nil {
-		return n, nil
+		switch {
+		case n.carriedBy(wish):
+			return n, nil
+		case len(n.members) > 0:
+			return nil, fmt.Errorf("network %q is carried by %s now: that can change when no container is on it", n.value.Name, n.gw.Rules)
+		}
+		s.drop(n)
 	}
 	if value.Driver != slirp.DriverBridge {
 		return nil, fmt.Errorf("network %q of driver %q has nothing to attach to", value.Name, value.Driver)
 	}
-	gw, err := gateway.Make(value, s.cfg.rung())
+	if wish == "" {
+		wish = s.cfg.rung()
+	}
+	gw, err := gateway.Make(value, wish)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +123,11 @@ func (s *service) serve(gw *gateway.Gateway, held []holder) (*network, error) {
 	s.watchNetwork(n)
 	s.spreadPolicies()
 	return n, nil
+}
+
+// carriedBy tells whether the network is on the wished rung; that without a wish is any.
+func (n *network) carriedBy(wish gateway.Rules) bool {
+	return wish == "" || n.gw.Ready() == nil && wish == n.gw.Rules
 }
 
 // ready waits for the network's rules and, where the kernel carries none, starts a TCP/IP of our own.

@@ -81,7 +81,7 @@ var layers = []struct {
 	{"userns/sys", nil, "the ground: system calls and nothing of moss"},
 	{"userns/seccomp", []string{"userns/sys"}, "profile to BPF is a pure function"},
 	{"userns/spawn", []string{"userns/sys"}, "lists of calls know nothing of containers"},
-	{"userns/role", []string{"userns/spawn", "userns/sys"}, "roles know nothing of containers"},
+	{"userns/role", []string{"userns/spawn", "userns/sys", "internal/payload"}, "roles know nothing of containers; some need the full program"},
 	{"userns", nil, "a map of ids and its keeper, usable without containers"},
 	{"limits", []string{"userns"}, "limits know neither images nor networks"},
 	{"slirp", []string{"userns"}, "networks know neither images nor limits"},

@@ -81,7 +81,7 @@ type Command struct {
 	Stderr *os.File   // nil: nowhere
 	Env    []string
 	Setsid bool
-	Heavy  bool // run the heavy program where this process has it at hand; see Program
+	Heavy  bool // run the full program; see Full
 }
 
 // Program returns a descriptor of the file that roles execute: this program's own.
@@ -152,7 +152,7 @@ func (c *Command) program() (*os.File, error) {
 	var prog *os.File
 	var err error
 	if c.Heavy {
-		prog, err = os.Open("/proc/self/exe")
+		prog, err = Full()
 	} else {
 		prog, err = Program()
 	}
