@@ -16,6 +16,7 @@ import (
 	"github.com/moss-sandbox/moss/sandbox/engine"
 	"github.com/moss-sandbox/moss/sandbox/socket"
 	"github.com/moss-sandbox/moss/sandbox/view"
+	"github.com/moss-sandbox/moss/slirp"
 )
 
 // infoOptions are the flags of info.
@@ -172,6 +173,19 @@ func (a *App) infoHost(v *view.Info) {
 				fmt.Fprintln(a.Out, "   to change it: "+Quote(l.Remedy))
 			}
 		}
+	}
+	a.infoBackends()
+}
+
+// infoBackends prints the ways to carry a network and what each lacks.
+func (a *App) infoBackends() {
+	fmt.Fprintln(a.Out, " Network backends (--net-backend, best first):")
+	for _, b := range slirp.Backends() {
+		lacks := "everything works"
+		if d := b.Differences(); len(d) > 0 {
+			lacks = strings.Join(d, "; ")
+		}
+		fmt.Fprintf(a.Out, "  %-16s %s\n", b.Name+":", lacks)
 	}
 }
 

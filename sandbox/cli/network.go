@@ -165,6 +165,7 @@ func networkCreate(fs *pflag.FlagSet) Runner {
 	fs.StringSliceVar(&o.ranges, "ip-range", nil, "Allocate container ip from a sub-range")
 	fs.StringArrayVar(&o.labels, "label", nil, "Set metadata on a network")
 	fs.StringArrayVarP(&o.words, "opt", "o", nil, "Set driver specific options")
+	fs.StringArrayVar(&o.words, "network-opt", nil, "Set an option of moss: host-loopback lets the gateway's address lead to this machine's loopback")
 	fs.BoolVar(&o.internal, "internal", false, "Restrict external access to the network")
 	fs.BoolVar(&o.ipv6, "ipv6", false, "Enable IPv6 address assignment")
 	fs.Bool("attachable", false, "")

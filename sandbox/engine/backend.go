@@ -60,13 +60,13 @@ func rung(backend string) string {
 }
 
 // attachProgram has an installed program carry the network of a container.
-func (e *Engine) attachProgram(ctx context.Context, c *sandbox.Snapshot, pid int, w *wish) (*Attachment, error) {
+func (e *Engine) attachProgram(ctx context.Context, c *sandbox.Snapshot, pid int, backend string, w *wish) (*Attachment, error) {
 	ns, err := e.Namespace()
 	if err != nil {
 		return nil, err
 	}
 	a, err := program.Ask(ctx, ns, program.Call{
-		Op: program.Start, Backend: c.Spec.Host.Backend, Container: c.ID, PID: pid, Dir: e.Dirs.Run, MTU: programMTU, Ports: w.config.Ports,
+		Op: program.Start, Backend: backend, Container: c.ID, PID: pid, Dir: e.Dirs.Run, MTU: programMTU, Ports: w.config.Ports,
 		HostLoopback: w.network.Option(slirp.OptHostLoopback), IPv6: w.network.IPv6,
 	})
 	if err != nil {
@@ -79,6 +79,22 @@ func (e *Engine) attachProgram(ctx context.Context, c *sandbox.Snapshot, pid int
 		return nil, errors.Join(err, at.Carrier.End())
 	}
 	return &at, nil
+}
+
+// attachFallback has an installed program carry the default network where this kernel cannot make moss's own. why is what
+// moss's own failed with.
+func (e *Engine) attachFallback(ctx context.Context, c *sandbox.Snapshot, pid int, w *wish, why error) (*Attachment, error) {
+	if c.Spec.Host.Backend != "" || w.network.Name != slirp.NameBridge {
+		return nil, why
+	}
+	for _, backend := range []string{"pasta", "slirp4netns"} {
+		at, err := e.attachProgram(ctx, c, pid, backend, w)
+		if err == nil {
+			return at, nil
+		}
+		why = errors.Join(why, err)
+	}
+	return nil, hint("use --network host or --network none, or have the administrator load the kernel modules veth and bridge", "this machine has nothing that could carry a network: %w", why)
 }
 
 // setResolver puts the program's resolver, or those asked for, in the place of moss's own, which does not answer here.
@@ -103,16 +119,6 @@ func setResolver(c *sandbox.Snapshot, resolver netip.Addr) error {
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())
-}
-
-// endProgram ends the program that carries a container's network, if one does.
-func endProgram(at []Attachment) (err error) {
-	for _, a := range at {
-		if a.Carrier != nil {
-			err = errors.Join(err, a.Carrier.End())
-		}
-	}
-	return err
 }
 
 // changeProgram publishes ports of a container whose network an installed program carries, or takes some back.

@@ -126,35 +126,6 @@ func freeInterface(at []Attachment) string {
 	}
 }
 
-// Disconnect takes a container from a network.
-func (e *Engine) Disconnect(ctx context.Context, network, container string) error {
-	n, _, err := e.Network(ctx, network)
-	if err != nil {
-		return err
-	}
-	return e.change(ctx, container, func(c *sandbox.Snapshot, at []Attachment) ([]Attachment, error) {
-		h := &c.Spec.Host
-		if n.Name == slirp.NameHost {
-			return nil, errors.New("container cannot be disconnected from host network or connected to host network")
-		}
-		if !slices.Contains(ownNetworks(c.Spec), n.Name) {
-			return nil, fmt.Errorf("container %s is not connected to network %s", c.ID, n.Name)
-		}
-		if h.Network == n.Name {
-			h.Disconnected = true
-		}
-		h.Connected = slices.DeleteFunc(h.Connected, func(x spec.Connection) bool { return x.Network == n.Name })
-		if !running(c) {
-			return at, nil
-		}
-		if err := e.ifSwitch(func(s *switchd.Client) error { return s.Detach(c.ID, n.ID) }); err != nil {
-			return nil, err
-		}
-		e.networkEvent("disconnect", n, "container", c.ID)
-		return slices.DeleteFunc(at, func(a Attachment) bool { return a.Network == n.ID }), nil
-	})
-}
-
 // Publish publishes more ports of a running container and tells where; they are published again whenever it starts.
 func (e *Engine) Publish(ctx context.Context, container string, ports []string) (out []slirp.Published, err error) {
 	specs, err := parsePorts(ports)

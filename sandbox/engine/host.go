@@ -14,8 +14,9 @@ type HostLine = probe.Line
 // A Host is what this machine lets this account do.
 type Host struct {
 	facts   probe.Facts
-	network bool // containers get networks of their own in this release
-	limits  bool // and limits
+	network bool   // containers get networks of their own in this release
+	limits  bool   // and limits
+	backend string // of networks, as configured
 	lines   []HostLine
 }
 
@@ -26,7 +27,7 @@ func (e *Engine) Host(ctx context.Context) (*Host, error) {
 		return nil, err
 	}
 	if env, err := e.Env(); err == nil {
-		h.network, h.limits = env.Network != nil, env.Group != nil
+		h.network, h.limits, h.backend = env.Network != nil, env.Group != nil, e.Config.NetBackend
 	}
 	h.lines = explainLimits(ctx, probe.Sentences(h.facts))
 	return h, nil
@@ -58,6 +59,9 @@ func (h *Host) Lines() (out []HostLine) {
 			}
 		}
 		out = append(out, l)
+		if l.Name == "network" {
+			out = append(out, h.networkLines()...)
+		}
 	}
 	return out
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/sandbox/supervisor"
 	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/gateway"
 	"github.com/moss-sandbox/moss/slirp/switchd"
 	"github.com/moss-sandbox/moss/userns"
 	"github.com/moss-sandbox/moss/userns/sys"
@@ -43,31 +43,40 @@ func (n network) Attach(ctx context.Context, c *sandbox.Snapshot, pid int) ([]by
 		return nil, nil
 	}
 	if byProgram(c.Spec.Host.Backend) {
-		at, err := n.e.attachProgram(ctx, c, pid, &wishes[0])
-		if err != nil {
-			return nil, err
-		}
-		if err := addHosts(c, []Attachment{*at}); err != nil {
-			return nil, errors.Join(err, at.Carrier.End())
-		}
-		return json.Marshal([]Attachment{*at})
+		at, err := n.e.attachProgram(ctx, c, pid, c.Spec.Host.Backend, &wishes[0])
+		return n.attached(c, at, &wishes[0], err)
 	}
 	at, err := n.e.attach(c, pid, wishes)
 	if err != nil {
 		_ = n.e.detach(c.ID)
+		if errors.Is(err, gateway.ErrNoRules) {
+			at, err := n.e.attachFallback(ctx, c, pid, &wishes[0], err)
+			return n.attached(c, at, &wishes[0], err)
+		}
 		return nil, err
 	}
 	n.e.keepSwitch()
-	if err := addHosts(c, at[:1], n.e.linkLines(c.Spec)); err != nil {
+	if err := addHosts(c, &at[0], &wishes[0].network, n.e.linkLines(c.Spec)); err != nil {
 		return nil, err
 	}
 	return json.Marshal(at)
 }
 
+// attached completes what an installed program has begun.
+func (n network) attached(c *sandbox.Snapshot, at *Attachment, w *wish, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := addHosts(c, at, &w.network, n.e.linkLines(c.Spec)); err != nil {
+		return nil, errors.Join(err, at.Carrier.End())
+	}
+	return json.Marshal([]Attachment{*at})
+}
+
 // Release implements supervisor.Network.
 func (n network) Release(_ context.Context, c *sandbox.Snapshot) error {
-	if byProgram(c.Spec.Host.Backend) {
-		return endProgram(recorded(c))
+	if at := recorded(c); len(at) > 0 && at[0].Carrier != nil {
+		return at[0].Carrier.End()
 	}
 	return n.e.detach(c.ID)
 }
@@ -126,39 +135,6 @@ func (s *sentence) Unwrap() error { return s.err }
 // detach takes a container from all networks.
 func (e *Engine) detach(id string) error {
 	return e.ifSwitch(func(s *switchd.Client) error { return s.Detach(id, "") })
-}
-
-// addHosts adds a container's own addresses to its hosts file, which the birth has written anew.
-func addHosts(c *sandbox.Snapshot, at []Attachment, links string) error {
-	f, err := os.OpenFile(c.Path("etc/hosts"), os.O_WRONLY|os.O_APPEND, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // a volume stands in its place
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(links + hostLines(c.Spec.Host.Hostname, c.Spec.Config.Domainname, at))
-	return errors.Join(err, f.Close())
-}
-
-// hostLines are the lines of /etc/hosts that name the container itself.
-func hostLines(host, domain string, at []Attachment) string {
-	names := host
-	if domain != "" {
-		names = host + "." + domain + " " + host
-	} else if short, _, has := strings.Cut(host, "."); has {
-		names = host + " " + short
-	}
-	var b strings.Builder
-	for _, a := range at {
-		if a.IPv4.IsValid() {
-			b.WriteString(a.IPv4.Addr().String() + "\t" + names + "\n")
-		}
-		if a.IPv6.IsValid() {
-			b.WriteString(a.IPv6.Addr().String() + "\t" + names + "\n")
-		}
-	}
-	return b.String()
 }
 
 // checkNetwork looks at what is said of the network while the container is made, so that a mistake leaves nothing behind.

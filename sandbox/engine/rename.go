@@ -46,5 +46,5 @@ func (e *Engine) Rename(ctx context.Context, name, to string) error {
 	}
 	e.Dirs.DropName(old, c.ID)
 	e.Dirs.Emit(c.Event("rename", "oldName", "/"+old))
-	return nil
+	return e.renameOnNetworks(c)
 }

@@ -156,6 +156,9 @@ func (s Share) Of() string {
 // Owned tells whether the container has a namespace of its own.
 func (s Share) Owned() bool { return s != FromHost && s.Of() == "" }
 
+// HostGateway stands in --add-host for the address at which a container finds the machine.
+const HostGateway = "host-gateway"
+
 // Host is what the container shares with the machine or another container.
 type Host struct {
 	Hostname   string            `json:"hostname"`

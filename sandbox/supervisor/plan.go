@@ -207,7 +207,14 @@ func hosts(s *spec.Spec) string {
 			"ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n")
 	}
 	for _, h := range s.Host.ExtraHosts {
-		if name, addr, ok := strings.Cut(h, ":"); ok {
+		name, addr, ok := strings.Cut(strings.Replace(h, "=", ":", 1), ":")
+		if addr == spec.HostGateway && usesNetwork(s.Host.Network) {
+			continue // the network knows
+		}
+		if addr == spec.HostGateway {
+			addr = "127.0.0.1"
+		}
+		if ok {
 			b.WriteString(addr + "\t" + name + "\n")
 		}
 	}

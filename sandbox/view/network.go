@@ -14,29 +14,6 @@ import (
 	"github.com/moss-sandbox/moss/slirp"
 )
 
-// Network makes the answer of network inspect.
-func Network(n *slirp.Network, members []engine.Member) *network.Inspect {
-	_, v4 := n.IPv4()
-	out := &network.Inspect{
-		Network: network.Network{
-			Name: n.Name, ID: n.ID, Created: n.Created, Scope: "local", Driver: n.Driver, EnableIPv4: v4 || n.Driver != slirp.DriverBridge, EnableIPv6: n.IPv6,
-			IPAM:     network.IPAM{Driver: "default", Config: []network.IPAMConfig{}},
-			Internal: n.Internal, Options: networkOptions(n), Labels: notNil(n.Labels),
-		},
-		Containers: map[string]network.EndpointResource{},
-	}
-	for _, s := range n.Subnets {
-		out.IPAM.Config = append(out.IPAM.Config, network.IPAMConfig{Subnet: s.Subnet, IPRange: s.Range, Gateway: s.Gateway})
-	}
-	for _, m := range members {
-		a := m.Attachment
-		out.Containers[m.Container] = network.EndpointResource{
-			Name: m.Name, EndpointID: a.ID, MacAddress: network.HardwareAddr(a.MAC[:]), IPv4Address: a.IPv4, IPv6Address: a.IPv6,
-		}
-	}
-	return out
-}
-
 // networkOptions are those of a network. The default bridge has the ones that Docker's daemon gives it, which say what holds for
 // moss's, too; scripts read them. docker0 is its name there: no other namespace sees it.
 func networkOptions(n *slirp.Network) map[string]string {

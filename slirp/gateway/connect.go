@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -57,6 +58,30 @@ func (g *Gateway) Configure(l *Link) error {
 		return err
 	}
 	return g.rt.waitUp(bridgeName, time.Second)
+}
+
+// Route gives a container default routes by an interface that it has. namespace may be a pidfd (setns(2), Linux 5.8). A
+// route that is there already is no error.
+func Route(namespace int, name string, gateways []netip.Addr) error {
+	return Within(namespace, func() error {
+		c, err := openNetlink(syscall.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		inside, err := c.link(name)
+		if err != nil {
+			return err
+		}
+		for _, via := range gateways {
+			m := &batch{}
+			m.defaultVia(inside.index, via)
+			if err := c.do(m, nil); err != nil && !errors.Is(err, syscall.EEXIST) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Disconnect removes a container's pair; that it is gone already is no error. It takes about 10 ms in the kernel.

@@ -177,7 +177,7 @@ func endpointValue(n *network, c *slirp.EndpointConfig, v4, v6 netip.Prefix) sli
 	return e
 }
 
-// link is what the gateway is to make. An internal network has no way out, so no default route: connect(2) says so at once.
+// link is what the gateway is to make.
 func (e *endpoint) link(netns int) *gateway.Link {
 	l := &gateway.Link{Port: e.port, Namespace: netns, Interface: e.value.Interface, MAC: e.value.MAC, MTU: e.value.MTU}
 	for _, p := range []netip.Prefix{e.value.IPv4, e.value.IPv6} {
@@ -185,11 +185,7 @@ func (e *endpoint) link(netns int) *gateway.Link {
 			l.Addrs = append(l.Addrs, p)
 		}
 	}
-	for _, g := range []netip.Addr{e.value.Gateway, e.value.Gateway6} {
-		if g.IsValid() && !e.net.value.Internal && !e.config.NoDefault {
-			l.Gateways = append(l.Gateways, g)
-		}
-	}
+	l.Gateways = e.gateways()
 	return l
 }
 

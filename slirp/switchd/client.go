@@ -23,7 +23,7 @@ func Dial(path string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking the network's switch: %w", err)
 	}
-	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+	if err := atSocket(path, func(name string) error { return syscall.Connect(fd, &syscall.SockaddrUnix{Name: name}) }); err != nil {
 		syscall.Close(fd)
 		return nil, fmt.Errorf("asking the network's switch at %q: %w", path, err)
 	}
@@ -72,6 +72,19 @@ func (c *Client) Publish(container string, ports []slirp.PortSpec) ([]slirp.Publ
 // Unpublish ends listeners of a container: those that match one of ports. Connections that have been made go on.
 func (c *Client) Unpublish(container string, ports []slirp.PortSpec) error {
 	_, err := c.ask(request{Op: "unpublish", Container: container, Ports: ports})
+	return err
+}
+
+// Promote makes a network of an attached container its first: it gets the default route and publishes ports. A port that it
+// publishes already is not published again.
+func (c *Client) Promote(container, networkID string, ports []slirp.PortSpec) ([]slirp.Published, error) {
+	r, err := c.ask(request{Op: "promote", Container: container, NetworkID: networkID, Ports: ports})
+	return r.Ports, err
+}
+
+// Rename gives a container another name on all its networks. One that is not attached is no error.
+func (c *Client) Rename(container, name string) error {
+	_, err := c.ask(request{Op: "rename", Container: container, Name: name})
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 
 // probe makes a gateway and throws it away. Must hold mu.
 func (s *service) probe() *Ability {
-	a := &Ability{Ping: canPing(), IPv6: hasRoute(netip.MustParseAddrPort("[2001:db8::1]:9"))} // RFC 3849: documentation
+	a := &Ability{Ping: canPing(), IPv6: OutsideIPv6()}
 	n := slirp.Network{Name: "probe", ID: "probe", Driver: slirp.DriverBridge}
 	if err := n.Complete(nil); err != nil {
 		a.Cause = err.Error()
@@ -38,6 +38,11 @@ func canPing() bool {
 	}
 	syscall.Close(fd)
 	return true
+}
+
+// OutsideIPv6 tells whether the calling thread's network namespace has a way out for IPv6.
+func OutsideIPv6() bool {
+	return hasRoute(netip.MustParseAddrPort("[2001:db8::1]:9")) // RFC 3849: documentation
 }
 
 // hasRoute asks the routing table: a UDP socket is connected, nothing is sent.

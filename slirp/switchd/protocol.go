@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/moss-sandbox/moss/slirp"
+	"github.com/moss-sandbox/moss/slirp/gateway"
 )
 
 // Version of the messages. A switch refuses requests of another one by name.
@@ -24,6 +25,8 @@ const (
 //	detach     Container, NetworkID ("": all of them)
 //	publish    Container, Ports
 //	unpublish  Container, Ports (HostFirst and HostIP narrow it; 0: every listener of that container port)
+//	promote    Container, NetworkID, Ports: this network gets the default route and publishes the ports
+//	rename     Container, Name
 //	list, status, probe, stop
 type request struct {
 	Version   int                   `json:"v"`
@@ -32,6 +35,7 @@ type request struct {
 	Endpoint  *slirp.EndpointConfig `json:"endpoint,omitempty"`
 	Container string                `json:"container,omitempty"`
 	NetworkID string                `json:"networkId,omitempty"`
+	Name      string                `json:"name,omitempty"`
 	Ports     []slirp.PortSpec      `json:"ports,omitempty"`
 }
 
@@ -86,7 +90,7 @@ type fault struct {
 
 // sentinels are the errors that keep their identity.
 func sentinels() map[string]error {
-	return map[string]error{"no-address": slirp.ErrNoAddress, "address-use": slirp.ErrAddressUse, "not-found": slirp.ErrNotFound, "gone": ErrGone}
+	return map[string]error{"no-address": slirp.ErrNoAddress, "address-use": slirp.ErrAddressUse, "not-found": slirp.ErrNotFound, "gone": ErrGone, "no-rules": gateway.ErrNoRules}
 }
 
 func faultOf(err error) *fault {

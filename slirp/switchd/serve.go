@@ -20,7 +20,7 @@ func (s *service) listen() error {
 		return fmt.Errorf("opening the switch's socket: %w", err)
 	}
 	os.Remove(path + ".new") //nolint:errcheck // bind tells
-	err = syscall.Bind(fd, &syscall.SockaddrUnix{Name: path + ".new"})
+	err = atSocket(path+".new", func(name string) error { return syscall.Bind(fd, &syscall.SockaddrUnix{Name: name}) })
 	if err == nil {
 		err = os.Chmod(path+".new", 0o600)
 	}
@@ -128,6 +128,11 @@ func (c *conversation) perform(q *request, files []int, r *reply) (err error) {
 		return err
 	case "unpublish":
 		return c.unpublish(q.Container, q.Ports)
+	case "promote":
+		r.Ports, err = c.promote(q.Container, q.NetworkID, q.Ports)
+		return err
+	case "rename":
+		return c.rename(q.Container, q.Name)
 	case "list":
 		r.Endpoints = c.list()
 		return nil

@@ -145,7 +145,7 @@ func network(f Facts) Line {
 	in := f.Inside
 	switch {
 	case in.Veth.Failed() || in.Packet.Failed():
-		return Line{"network", Differs, fmt.Sprintf("Containers cannot have networks of their own (veth: %s, packet socket: %s): --network host and none remain.",
+		return Line{"network", Differs, fmt.Sprintf("Containers cannot have networks of their own (veth: %s, packet socket: %s): slirp4netns or pasta carry the default one where installed, else --network host and none remain.",
 			word(in.Veth), word(in.Packet)), "an administrator can load the module: modprobe veth"}
 	case in.Bridge.Failed():
 		return Line{"network", Differs, fmt.Sprintf("Containers cannot share a network (bridge: %s).", in.Bridge), "an administrator can load the module: modprobe bridge"}
@@ -156,7 +156,11 @@ func network(f Facts) Line {
 }
 
 func ping(f Facts) Line {
-	if f.UID != 0 && !inRange(f.Kern.PingHost, f.GID) {
+	gid := f.GID
+	if f.UID == 0 {
+		gid = 1 << 20 // the network of root's containers runs with a high id
+	}
+	if !inRange(f.Kern.PingHost, gid) {
 		return Line{"ping", Differs, "ping works between containers and not to the outside (net.ipv4.ping_group_range).",
 			`an administrator can allow it: sysctl -w net.ipv4.ping_group_range="0 2147483647"`}
 	}
