@@ -143,6 +143,67 @@ func TestNetworksAreConnectedAndDisconnected(t *testing.T) {
 	})
 }
 
+// The first network can be left: the next one takes over the way out, the published ports and the container's own name. A
+// container that is renamed is found by its new name.
+func TestFirstNetworkIsLeft(t *testing.T) {
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		port, outside := freePort(t), hostServer(t, hostAddress(t), "outside")
+		l.Moss("network", "create", "--subnet", "10.67.0.0/24", "nn").OK(t)
+		serveWeb(t, l, "aa", "-p", port+":80")
+		l.Moss("network", "connect", "nn", "aa").Want(t, harness.Result{})
+		l.Moss("network", "disconnect", "bridge", "aa").Want(t, harness.Result{})
+		if got := get(t, "127.0.0.1:"+port, ""); got != "aa\n" {
+			t.Errorf("published on the other network: %q", got)
+		}
+		l.Moss("port", "aa", "80").Want(t, harness.Result{Stdout: "0.0.0.0:" + port + "\n[::]:" + port + "\n"})
+		l.Moss("exec", "aa", "sh", "-c", "wget -q -O- http://"+outside+"/; tail -1 /etc/hosts | cut -f1").Want(t, harness.Result{Stdout: "outside10.67.0.2\n"})
+		l.Moss("rename", "aa", "cc").OK(t)
+		l.Moss("run", "--rm", "--network", "nn", "./root", "sh", "-c", "wget -q -O- http://cc/; wget -q -O- http://aa/ || exit 7").Want(t,
+			harness.Result{Stdout: "aa\n", Stderr: "wget: bad address 'aa'\n", Code: 7})
+		l.Moss("network", "disconnect", "nn", "cc").Want(t, harness.Result{})
+		l.Moss("exec", "cc", "wget", "-q", "-O-", "http://"+outside+"/").Fails(t, 1, "unreachable")
+		l.Moss("network", "connect", "bridge", "cc").Want(t, harness.Result{})
+		if got := get(t, "127.0.0.1:"+port, ""); got != "aa\n" {
+			t.Errorf("published on the first network again: %q", got)
+		}
+		l.Moss("exec", "cc", "wget", "-q", "-O-", "http://"+outside+"/").Want(t, harness.Result{Stdout: "outside"})
+		l.Moss("rm", "-f", "cc").OK(t)
+		l.Moss("network", "rm", "nn").OK(t)
+	})
+}
+
+// network inspect prints Docker's keys in Docker's order, and an account's networks keep their ids.
+func TestNetworkInspect(t *testing.T) {
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		l.Moss("run", "-d", "--name", "aa", "./root", "sleep", "1000").OK(t)
+		text := l.Moss("network", "inspect", "bridge").OK(t)
+		var keys []string
+		for _, line := range strings.Split(text, "\n") {
+			if key, ok := strings.CutPrefix(line, `        "`); ok {
+				keys = append(keys, key[:strings.IndexByte(key, '"')])
+			}
+		}
+		const want = "Name Id Created Scope Driver EnableIPv4 EnableIPv6 IPAM Internal Attachable Ingress ConfigFrom ConfigOnly Containers Options Labels"
+		if got := strings.Join(keys, " "); got != want {
+			t.Errorf("keys %q\nwant %q", got, want)
+		}
+		for _, part := range []string{`"Options": null,`, `"Name": "aa"`, `"IPv4Address": "172.`, `"com.docker.network.bridge.default_bridge": "true"`, `"com.docker.network.driver.mtu": "1500"`} {
+			if !strings.Contains(text, part) {
+				t.Errorf("network inspect bridge lacks %s:\n%s", part, text)
+			}
+		}
+		l.Moss("network", "inspect", "-f", "{{.Driver}} {{.Scope}}", "none").Want(t, harness.Result{Stdout: "null local\n"})
+		ids := l.Moss("network", "ls", "-q", "--no-trunc").OK(t)
+		if err := os.RemoveAll(l.Data() + "/networks"); err != nil {
+			t.Fatal(err)
+		}
+		if again := l.Moss("network", "ls", "-q", "--no-trunc").OK(t); again != ids {
+			t.Errorf("ids %q, then %q", ids, again)
+		}
+		l.Moss("rm", "-f", "aa").OK(t)
+	})
+}
+
 func TestPublishedPorts(t *testing.T) {
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
 		port, more := freePort(t), freePort(t)

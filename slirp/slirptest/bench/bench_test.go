@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,8 +59,36 @@ func TestCompare(t *testing.T) {
 			w.rounds = append(w.rounds, f)
 		}
 	}
+	all := map[string][]slirptest.Figures{}
 	for _, w := range ways {
 		t.Log(w.summary())
+		all[w.name] = w.rounds
+	}
+	for _, l := range limits() {
+		if line := l.verdict(all); line != "" {
+			t.Log(line)
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	rounds := map[string][]slirptest.Figures{out: {{Up1: 4, Connect: 400}}, loop: {{Up1: 10, Connect: 100}}}
+	for want, l := range map[string]limit{
+		"holds": {tcpUp, out, loop, 0.4, false}, "within 10 %": {tcpUp, out, loop, 0.42, false}, "BELOW": {tcpUp, out, loop, 0.5, false},
+	} {
+		if got := l.verdict(rounds); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for want, l := range map[string]limit{
+		"holds": {dialTime, out, loop, 4, false}, "within 10 %": {dialTime, out, loop, 3.8, false}, "BELOW": {dialTime, out, loop, 3, false},
+	} {
+		if got := l.verdict(rounds); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := (limit{tcpUp, out, pastaOut, 1, true}).verdict(rounds); got != "" {
+		t.Errorf("not measured: %q", got)
 	}
 }
 
