@@ -28,9 +28,6 @@ func (s *Server) create(q *request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.references(q, c); err != nil {
-		return err
-	}
 	made, err := s.engine.Create(q.r.Context(), c.Create)
 	if err != nil {
 		return otherwise(http.StatusBadRequest, err)
@@ -39,23 +36,6 @@ func (s *Server) create(q *request) error {
 		return err
 	}
 	q.json(http.StatusCreated, view.Created{ID: made.ID, Warnings: orNone(append(c.warnings, made.Warnings...))})
-	return nil
-}
-
-// references makes ids of the names of other containers.
-func (s *Server) references(q *request, c *creation) error {
-	h := &c.Host
-	for _, share := range []*spec.Share{&h.PID, &h.IPC, &h.UTS} {
-		name, ok := strings.CutPrefix(string(*share), string(spec.Container))
-		if !ok {
-			continue
-		}
-		other, err := s.engine.Find(q.r.Context(), name)
-		if err != nil {
-			return err
-		}
-		*share = spec.Container + spec.Share(other.ID)
-	}
 	return nil
 }
 

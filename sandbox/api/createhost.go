@@ -125,6 +125,8 @@ func (c *creation) logging(r *view.CreateRequest) error {
 // security takes SecurityOpt. A seccomp profile comes as its text: clients read the file.
 func (c *creation) security(r *view.CreateRequest) error {
 	c.Security = r.HostConfig.SecurityOpt
+	masked, readOnly := r.HostConfig.MaskedPaths, r.HostConfig.ReadonlyPaths
+	c.Unmasked = masked != nil && len(masked) == 0 && readOnly != nil && len(readOnly) == 0 // systempaths=unconfined
 	for _, o := range r.HostConfig.SecurityOpt {
 		k, v, has := strings.Cut(o, "=")
 		if !has {
@@ -148,8 +150,9 @@ func (c *creation) security(r *view.CreateRequest) error {
 			}
 			c.Seccomp.Profile = []byte(v)
 		case k == "seccomp":
-		case k == "label" || k == "apparmor":
-			c.warn("security option " + k + " changes nothing: containers of an ordinary account have no label of their own")
+		case k == "label" && v == "disable", k == "apparmor" && v == "unconfined":
+		case k == "systempaths" && v == "unconfined":
+			c.Unmasked = true
 		default:
 			return badRequest("invalid --security-opt 2: %q", o)
 		}
@@ -161,14 +164,10 @@ func (c *creation) security(r *view.CreateRequest) error {
 func (c *creation) sharing(r *view.CreateRequest) error {
 	h, k := r.HostConfig, &c.Host
 	k.PID, k.UTS = spec.Share(h.PidMode), spec.Share(h.UTSMode)
-	switch h.IpcMode {
-	case "", "private", "shareable", "none":
-	default:
-		k.IPC = spec.Share(h.IpcMode)
-	}
+	k.IPC, k.Cgroup, c.VolumesFrom = spec.Share(h.IpcMode), spec.Share(h.CgroupnsMode), h.VolumesFrom
 	for name, mode := range map[string]spec.Share{"PID": k.PID, "IPC": k.IPC, "UTS": k.UTS} {
-		other, joined := strings.CutPrefix(string(mode), string(spec.Container))
-		if mode != spec.Own && mode != spec.FromHost && (!joined || other == "" || name == "UTS") {
+		words := name == "IPC" && slices.Contains([]spec.Share{spec.Private, spec.Shareable, spec.None}, mode)
+		if mode != spec.Own && mode != spec.FromHost && !words && (mode.Of() == "" || name == "UTS") {
 			return badRequest("invalid %s mode: %s", name, mode)
 		}
 	}

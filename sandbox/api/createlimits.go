@@ -63,9 +63,8 @@ func (c *creation) unsupported(r *view.CreateRequest) error {
 		{h.Isolation != "" && h.Isolation != "default", "invalid isolation \"" + string(h.Isolation) + "\" on linux"},
 		{h.UsernsMode != "" && h.UsernsMode != "host" && h.UsernsMode != "private", "invalid user namespace mode"},
 		{len(h.DeviceRequests) > 0, "could not select device driver: devices by driver are not supported, name them in Devices"},
-		{h.CgroupnsMode == "host", "the machine's cgroup namespace cannot be shared: CgroupnsMode must be private"},
+		{h.CgroupnsMode != "" && h.CgroupnsMode != "host" && h.CgroupnsMode != "private", "invalid cgroup namespace mode: " + string(h.CgroupnsMode)},
 		{h.Umask != nil, "Umask is not supported"},
-		{len(h.VolumesFrom) > 0 && !volumesFromWorks, "VolumesFrom is not supported"},
 	} {
 		if x.set {
 			return badRequest("%s", x.text)
@@ -83,8 +82,8 @@ func (c *creation) unsupported(r *view.CreateRequest) error {
 		{len(h.BlkioWeightDevice)+len(h.BlkioDeviceReadBps)+len(h.BlkioDeviceWriteBps)+len(h.BlkioDeviceReadIOps)+len(h.BlkioDeviceWriteIOps) > 0, "limits of single block devices have no effect"},
 		{h.CPURealtimePeriod != 0 || h.CPURealtimeRuntime != 0, "real-time limits of processors have no effect"},
 		{h.CPUCount != 0 || h.CPUPercent != 0 || h.IOMaximumIOps != 0 || h.IOMaximumBandwidth != 0, "limits of Windows have no effect"},
-		{len(h.MaskedPaths) > 0 || h.MaskedPaths != nil, "MaskedPaths has no effect: the paths are Docker's"},
-		{len(h.ReadonlyPaths) > 0 || h.ReadonlyPaths != nil, "ReadonlyPaths has no effect: the paths are Docker's"},
+		{len(h.MaskedPaths) > 0, "MaskedPaths has no effect: the paths are Docker's, or none"},
+		{len(h.ReadonlyPaths) > 0, "ReadonlyPaths has no effect: the paths are Docker's, or none"},
 		{len(r.OnBuild) > 0, "OnBuild has no effect on a container"},
 		{len(r.Shell) > 0, "Shell has no effect on a container"},
 	} {
@@ -94,6 +93,3 @@ func (c *creation) unsupported(r *view.CreateRequest) error {
 	}
 	return nil
 }
-
-// volumesFromWorks tells whether the engine carries VolumesFrom out.
-const volumesFromWorks = false

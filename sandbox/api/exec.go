@@ -26,6 +26,8 @@ type execution struct {
 	container string // id
 	want      view.ExecRequest
 
+	detached bool
+
 	mu      sync.Mutex
 	started bool
 	running bool
@@ -185,7 +187,7 @@ func (x *execution) claim() error {
 // spawn starts the command.
 func (s *Server) spawn(x *execution, c *sandbox.Snapshot, size *[2]uint) (*supervisor.ExecProcess, error) {
 	w := &x.want
-	e := &engine.Exec{Args: w.Cmd, Env: w.Env, Dir: w.WorkingDir, User: w.User, TTY: w.Tty, Stdin: w.AttachStdin, Privileged: w.Privileged}
+	e := &engine.Exec{Args: w.Cmd, Env: w.Env, Dir: w.WorkingDir, User: w.User, TTY: w.Tty, Stdin: w.AttachStdin, Privileged: w.Privileged, Detach: x.detached}
 	if size == nil {
 		size = w.ConsoleSize
 	}
@@ -218,7 +220,7 @@ func (x *execution) finish(code int) {
 
 // execDetached starts a command that nobody listens to.
 func (s *Server) execDetached(q *request, x *execution) error {
-	x.want.AttachStdin = false
+	x.want.AttachStdin, x.detached = false, true
 	c, err := s.engine.Find(q.r.Context(), x.container)
 	if err != nil {
 		x.finish(126)
