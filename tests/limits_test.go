@@ -64,6 +64,14 @@ func TestLimitsOfARunningContainer(t *testing.T) {
 		wantRow(t, l, `spinner +\d+\.\d\d% +[0-9.]+(KiB|MiB) / 100MiB +\d+\.\d\d% +0B / 0B +\S+ / \S+ +1$`, head, "spinner")
 		wantRow(t, l, `sleeper +\d+\.\d\d% +[0-9.]+(KiB|MiB) / [0-9.]+GiB +\d+\.\d\d% +0B / 0B +\S+ / \S+ +1$`, head, "sleeper")
 		l.Moss("stats", "--no-stream", "nosuch").Fails(t, 1, "No such container: nosuch")
+		live := l.Terminal("moss", "stats")
+		live.Expect(`CONTAINER ID   NAME      CPU % `) // at once, with dashes
+		live.Expect(`spinner +--  `)
+		live.Expect(`spinner +\d+\.\d\d% `)
+		live.Type("\x03") // Ctrl-C is the usual end
+		if code := live.Wait(); code != 0 {
+			t.Errorf("code %d after Ctrl-C\n%s", code, live.Shown())
+		}
 
 		l.Moss("pause", "spinner", "sleeper").Want(t, harness.Result{Stdout: "spinner\nsleeper\n"})
 		l.Moss("pause", "spinner").Fails(t, 1, "is already paused")
