@@ -53,7 +53,11 @@ const usersFile = "users"
 
 // takeUse takes the shared lock; an error while a keeper is ending.
 func takeUse(runDir string) (int, error) {
-	fd, err := syscall.Open(filepath.Join(runDir, usersFile), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	path := filepath.Join(runDir, usersFile)
+	fd, err := syscall.Open(path, syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	if errors.Is(err, syscall.EROFS) { // a place that became read-only; a shared lock needs no more than reading
+		fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	}
 	if err != nil {
 		return -1, fmt.Errorf("opening %q: %w", usersFile, err)
 	}

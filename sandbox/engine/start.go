@@ -116,6 +116,11 @@ func RunSupervisor(ctx context.Context, inv *role.Invocation) error {
 	if err := inv.Decode(&m); err != nil {
 		return err
 	}
+	own := 0
+	if m.Guarded {
+		own = supervisor.OwnGuard()
+		defer supervisor.EndGuard(own) // who ends on purpose, or cannot begin, is not to be followed
+	}
 	e, err := Open(m.Root)
 	if err != nil {
 		return err
@@ -125,6 +130,6 @@ func RunSupervisor(ctx context.Context, inv *role.Invocation) error {
 	e.limits.enter(enter) // before the guard is started, which is to be in the same cgroup
 	cancel()
 	e.keepSwitch() // of containers whose last server died
-	s := &supervisor.Server{Dirs: &e.Dirs, Root: m.Root, Env: e.Env}
+	s := &supervisor.Server{Dirs: &e.Dirs, Root: m.Root, Env: e.Env, Guard: own}
 	return s.Run(ctx, inv.Files[0])
 }

@@ -17,8 +17,9 @@ const Role = "supervisor"
 
 // RoleMessage tells a supervisor where its user's state is.
 type RoleMessage struct {
-	Root string `json:"root"` // --root as the client has it
-	Env  []string
+	Root    string `json:"root"` // --root as the client has it
+	Env     []string
+	Guarded bool `json:"guarded,omitempty"` // it was a guard, and has one from its birth on
 }
 
 // startTimeout is how long a client waits for a supervisor to be there.

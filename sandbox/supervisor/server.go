@@ -20,6 +20,8 @@ type Server struct {
 	Env  func() (*Env, error) // asked for anew after the keeper's death
 	Dirs *sandbox.Dirs
 	Root string
+	// Guard is the guard that this process has already, or 0; see OwnGuard.
+	Guard int
 
 	mu    sync.Mutex
 	jobs  map[string]*job
