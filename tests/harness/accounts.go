@@ -46,10 +46,18 @@ var testAccounts = []struct {
 	{"oneid", "-n", OneID},
 }
 
-// loginOf is the login of a test account, by the suffix in testAccounts.
-func loginOf(suffix string) string {
+// testedPackage is the one whose test binary this is, "tests" in other programs.
+func testedPackage() string {
+	if pkg, ok := strings.CutSuffix(filepath.Base(os.Args[0]), ".test"); ok {
+		return pkg
+	}
+	return "tests"
+}
+
+// loginOf is the login of a package's test account, by the suffix in testAccounts.
+func loginOf(pkg, suffix string) string {
 	login := cmp.Or(os.Getenv("MOSS_TEST_LOGIN"), "mosstest")
-	if pkg, ok := strings.CutSuffix(filepath.Base(os.Args[0]), ".test"); ok && pkg != "tests" {
+	if pkg != "tests" {
 		login += "-" + pkg
 	}
 	return login + suffix
@@ -72,12 +80,12 @@ func Named(t testing.TB, name string) Account {
 	if name == "root" {
 		return self(t)
 	}
-	if err := MakeAccounts(); err != nil {
+	if err := MakeAccounts(testedPackage()); err != nil {
 		Missing(t, "%v", err)
 	}
 	for _, a := range testAccounts {
 		if a.name == name {
-			account, err := lookUp(a.name, loginOf(a.suffix))
+			account, err := lookUp(a.name, loginOf(testedPackage(), a.suffix))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,17 +110,19 @@ func self(t testing.TB) Account {
 	return a
 }
 
-// MakeAccounts makes the test accounts that are missing and gives each exactly the subordinate ids it is meant to have.
-// It needs root.
-func MakeAccounts() error {
+// MakeAccounts makes the test accounts of the packages that are missing and gives each exactly the subordinate ids it is
+// meant to have. It needs root.
+func MakeAccounts(packages ...string) error {
 	unlock, err := machineLock("accounts")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	for _, a := range testAccounts {
-		if err := makeAccount(loginOf(a.suffix), a.ids); err != nil {
-			return fmt.Errorf("making account %q: %w", loginOf(a.suffix), err)
+	for _, pkg := range packages {
+		for _, a := range testAccounts {
+			if err := makeAccount(loginOf(pkg, a.suffix), a.ids); err != nil {
+				return fmt.Errorf("making account %q: %w", loginOf(pkg, a.suffix), err)
+			}
 		}
 	}
 	return nil
