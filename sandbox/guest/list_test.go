@@ -66,9 +66,11 @@ func births() map[string]*Birth {
 	real.RealRoot, real.Cgroup, real.Wait = true, true, true
 	host := birthOf(plainSpec())
 	host.Spec.Host.Network, host.Spec.Host.PID = "host", spec.FromHost
+	counted := birthOf(plainSpec())
+	counted.Nproc, counted.BetweenUIDMap, counted.BetweenGIDMap = 10, "0 0 1\n", "0 0 1\n"
 	fuse := birthOf(plainSpec())
 	fuse.Spec.Root.Kind, fuse.FuseOverlay = spec.Fuse, "/usr/bin/fuse-overlayfs"
-	return map[string]*Birth{"plain": birthOf(plainSpec()), "full": birthOf(fullSpec()), "real root": real, "host namespaces": host, "fuse": fuse}
+	return map[string]*Birth{"plain": birthOf(plainSpec()), "full": birthOf(fullSpec()), "real root": real, "host namespaces": host, "fuse": fuse, "counted": counted}
 }
 
 func execs() map[string]*Exec {
