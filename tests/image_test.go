@@ -117,6 +117,13 @@ func TestImageConfiguration(t *testing.T) {
 	})
 }
 
+// Where bad input of images is tried (reliability.md part 2), each with the control that shows that the attack bites without the
+// guard: row 24, hostile archives: image/layer TestHostile, TestHostileControl (GNU tar -P), here as accounts, image/archive for
+// load; 25, bombs: image/layer TestLimits, image/worker TestBombs, TestBombInside (512 MB), TestBombControl, image/registry
+// TestHugeManifest, TestManyValues; 26, index or manifest, digests as paths: image/registry TestLyingManifests, TestIndexEntryLies,
+// image FuzzManifest; 27, realms, redirects, foreign layers: image/registry safety_test.go, TestVictimsCanBeReached; 28, crafted
+// cache hits: image/store TestCraftedHit, image/build.
+
 // Layers that try to leave their directory, each of which must be refused or stay inside, never touch the host.
 func TestHostileLayers(t *testing.T) {
 	registry := harness.ServeRegistry(t, nil)

@@ -27,11 +27,12 @@ import (
 	"github.com/moss-sandbox/moss/tests/harness"
 )
 
-// pullBytes is the size of the image, unpacked: files of this Debian machine's own /usr.
-const pullBytes = 500 << 20
+// pullMegabytes is the size of the image, unpacked: files of this Debian machine's own /usr.
+const pullMegabytes = 500
 
 // TestPull pulls one image from Debian's docker-registry on loopback, as moss and as podman, and unpacks its gzip layer with
-// tar. Run it alone with: go test -tags bench -run TestPull -v -timeout 60m ./tests/bench (root; MOSS_BENCH_PULLS rounds, 5).
+// tar. Run it alone with: go test -tags bench -run TestPull -v -timeout 60m ./tests/bench (root; MOSS_BENCH_PULLS
+// rounds, 5, of MOSS_BENCH_PULL_MB megabytes, 500).
 func TestPull(t *testing.T) {
 	harness.RequireRoot(t)
 	harness.RequirePackages(t, append(harness.BenchPackages(), "docker-registry")...)
@@ -39,11 +40,8 @@ func TestPull(t *testing.T) {
 	if err := ownMounts(); err != nil {
 		t.Fatal(err)
 	}
-	rounds := 5
-	if n, err := strconv.Atoi(os.Getenv("MOSS_BENCH_PULLS")); err == nil {
-		rounds = n
-	}
-	p := newPullPlace(t)
+	rounds, size := number("MOSS_BENCH_PULLS", 5), number("MOSS_BENCH_PULL_MB", pullMegabytes)
+	p := newPullPlace(t, int64(size)<<20)
 	defer p.end()
 	var report strings.Builder
 	for _, c := range []struct {
@@ -67,10 +65,18 @@ type pullPlace struct {
 	*harness.Login
 	t        *testing.T
 	registry harness.Registry
-	files    []string // of /usr, pullBytes of them
+	files    []string // of /usr, as many as make up the size
 }
 
-func newPullPlace(t *testing.T) *pullPlace {
+// number is a whole number of the environment.
+func number(name string, usual int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return usual
+}
+
+func newPullPlace(t *testing.T, size int64) *pullPlace {
 	l := harness.Named(t, "subids").Login(t)
 	l.Patience = 10 * time.Minute
 	img := filepath.Join(t.TempDir(), "pull.ext4")
@@ -85,7 +91,7 @@ func newPullPlace(t *testing.T) *pullPlace {
 			t.Fatalf("%v: %v: %s", line, err, out)
 		}
 	}
-	return &pullPlace{Login: l, t: t, registry: harness.DebianRegistry(t), files: someFiles(t)}
+	return &pullPlace{Login: l, t: t, registry: harness.DebianRegistry(t), files: someFiles(t, size)}
 }
 
 func (p *pullPlace) end() {
@@ -96,11 +102,11 @@ func (p *pullPlace) end() {
 	_ = exec.Command("umount", "-l", p.Home).Run()
 }
 
-// someFiles lists entries of /usr in order until they have pullBytes together.
-func someFiles(t *testing.T) (files []string) {
+// someFiles lists entries of /usr in order until they have a size together.
+func someFiles(t *testing.T, size int64) (files []string) {
 	sum := int64(0)
 	err := filepath.WalkDir("/usr", func(path string, d os.DirEntry, err error) error {
-		if err != nil || sum > pullBytes {
+		if err != nil || sum > size {
 			return err
 		}
 		if i, err := d.Info(); err == nil && (d.IsDir() || d.Type() == os.ModeSymlink || d.Type().IsRegular()) {
@@ -109,7 +115,7 @@ func someFiles(t *testing.T) (files []string) {
 		}
 		return nil
 	})
-	if err != nil || sum < pullBytes {
+	if err != nil || sum < size {
 		t.Fatalf("this machine's /usr has %d bytes only: %v", sum, err)
 	}
 	return files
@@ -187,7 +193,7 @@ func (p *pullPlace) pulls(name string, layers int, how compression.Compression, 
 	}
 	podman := row("podman pull", nil, "podman", "pull", "-q", "--tls-verify=false", ref)
 	moss := row("moss pull", []Limit{{most, "podman pull"}, {0.65, "tar -xzf"}}, "moss", "pull", "-q", ref)
-	t := &Table{Title: "pull of 500 MB, " + name, Rows: []*Row{podman, moss}}
+	t := &Table{Title: "pull of an image, " + name, Rows: []*Row{podman, moss}}
 	if name == "gzip" {
 		p.save(blob)
 		t.Rows = append(t.Rows, row("tar -xzf", nil, "sh", "-c", "mkdir -p $HOME/tar && tar -C $HOME/tar -xzf $HOME/layer.tgz"))
