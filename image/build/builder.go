@@ -21,6 +21,7 @@ import (
 	"github.com/moss-sandbox/moss/image"
 	"github.com/moss-sandbox/moss/image/build/cache"
 	buildctx "github.com/moss-sandbox/moss/image/build/context"
+	"github.com/moss-sandbox/moss/image/build/scratch"
 	"github.com/moss-sandbox/moss/image/build/task"
 	"github.com/moss-sandbox/moss/image/build/tree"
 )
@@ -38,12 +39,13 @@ type builder struct {
 	slots   chan struct{}
 	stages  []*future
 
-	mu       sync.Mutex // of what follows
-	tmp      string
-	contexts map[string]*buildctx.Context
-	memories map[string]*buildctx.StatCache
-	images   map[string]Image
-	warned   []Warned
+	mu         sync.Mutex // of what follows
+	tmp        string
+	tmpRelease func()
+	contexts   map[string]*buildctx.Context
+	memories   map[string]*buildctx.StatCache
+	images     map[string]Image
+	warned     []Warned
 
 	report sync.Mutex // one event at a time
 }
@@ -103,11 +105,12 @@ func (b *builder) temp(prefix string) (string, error) {
 		if err := os.MkdirAll(b.d.TempDir, 0o700); err != nil {
 			return "", err
 		}
-		dir, err := os.MkdirTemp(b.d.TempDir, "build-")
+		scratch.Sweep(b.d.TempDir, "build-", func(dir string) { _ = os.RemoveAll(dir) })
+		dir, release, err := scratch.Make(b.d.TempDir, "build-")
 		if err != nil {
 			return "", err
 		}
-		b.tmp = dir
+		b.tmp, b.tmpRelease = dir, release
 	}
 	return os.MkdirTemp(b.tmp, prefix)
 }
@@ -125,6 +128,7 @@ func (b *builder) close() {
 	}
 	if b.tmp != "" {
 		os.RemoveAll(b.tmp)
+		b.tmpRelease()
 	}
 }
 

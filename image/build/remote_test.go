@@ -20,6 +20,7 @@ import (
 
 	"github.com/moss-sandbox/moss/image"
 	"github.com/moss-sandbox/moss/image/build"
+	"github.com/moss-sandbox/moss/tests/harness"
 )
 
 func TestAddURL(t *testing.T) {
@@ -59,9 +60,7 @@ func TestAddURL(t *testing.T) {
 // gitServer serves a repository with a tag, a link out, a submodule of file:// and a hook over git:// on loopback.
 func gitServer(t *testing.T) (url string) {
 	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is not installed")
-	}
+	harness.RequirePackages(t, "git")
 	dir := t.TempDir()
 	work := filepath.Join(dir, "repo")
 	git := func(args ...string) {
@@ -101,7 +100,7 @@ func gitServer(t *testing.T) (url string) {
 	daemon := exec.Command("git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", fmt.Sprintf("--port=%d", port), "--base-path="+dir)
 	daemon.Env = append(os.Environ(), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
 	if err := daemon.Start(); err != nil {
-		t.Skipf("git daemon: %v", err)
+		t.Fatalf("git daemon: %v", err)
 	}
 	t.Cleanup(func() { _ = daemon.Process.Kill(); _, _ = daemon.Process.Wait() })
 	address := fmt.Sprintf("127.0.0.1:%d", port)
@@ -112,7 +111,7 @@ func gitServer(t *testing.T) (url string) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Skip("git daemon does not answer")
+	t.Fatal("git daemon does not answer")
 	return ""
 }
 

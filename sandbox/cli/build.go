@@ -19,6 +19,7 @@ import (
 	"github.com/moss-sandbox/moss/image"
 	"github.com/moss-sandbox/moss/image/build"
 	buildctx "github.com/moss-sandbox/moss/image/build/context"
+	"github.com/moss-sandbox/moss/limits"
 	"github.com/moss-sandbox/moss/sandbox/engine/images"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 )
@@ -39,6 +40,8 @@ type buildOptions struct {
 	file, target, network, platform, progress, iidfile string
 	shm                                                string
 	noCache, pull, quiet                               bool
+
+	limits limits.Limits // of each RUN
 }
 
 func (o *buildOptions) addFlags(fs *pflag.FlagSet) {
@@ -68,6 +71,14 @@ func (o *buildOptions) addRunFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.network, "network", "default", "Set the networking mode for the RUN instructions (default, none, host)")
 	fs.StringVar(&o.shm, "shm-size", "", "Size of /dev/shm")
 	fs.StringArrayVar(&o.ulimits, "ulimit", nil, "Ulimit options")
+	fs.VarP(&o.limits.Memory, "memory", "m", "Memory limit")
+	fs.Var(&o.limits.Swap, "memory-swap", "Swap limit equal to memory plus swap: -1 to enable unlimited swap")
+	fs.Var(&o.limits.CPUs, "cpus", "Number of CPUs")
+	fs.Int64VarP(&o.limits.Shares, "cpu-shares", "c", 0, "CPU shares (relative weight)")
+	fs.Int64Var(&o.limits.Period, "cpu-period", 0, "Limit the CPU CFS (Completely Fair Scheduler) period")
+	fs.Int64Var(&o.limits.Quota, "cpu-quota", 0, "Limit the CPU CFS (Completely Fair Scheduler) quota")
+	fs.StringVar(&o.limits.Cpuset, "cpuset-cpus", "", "CPUs in which to allow execution (0-3, 0,1)")
+	fs.StringVar(&o.limits.Mems, "cpuset-mems", "", "MEMs in which to allow execution (0-3, 0,1)")
 	for name, def := range map[string]bool{"rm": true, "force-rm": false, "compress": false, "disable-content-trust": true, "load": false} {
 		fs.Bool(name, def, "")
 		_ = fs.MarkHidden(name)
@@ -365,7 +376,11 @@ func (o *buildOptions) setOutputs(app *App, b *build.Options) error {
 }
 
 func (o *buildOptions) setResources(b *build.Options) error {
-	b.Resources.Ulimits = o.ulimits
+	l := o.limits
+	b.Resources = build.Resources{
+		Memory: int64(l.Memory), MemorySwap: int64(l.Swap), CPUs: float64(l.CPUs) / float64(limits.OneCPU), CPUShares: l.Shares,
+		CPUPeriod: l.Period, CPUQuota: l.Quota, CPUSet: l.Cpuset, MemSet: l.Mems, Ulimits: o.ulimits,
+	}
 	if o.shm == "" {
 		return nil
 	}

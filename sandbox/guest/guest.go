@@ -111,7 +111,7 @@ func (w *writer) cloneLate() (out []spawn.Addr) {
 		if m.Type == spec.Tmpfs {
 			mnt = w.tmpfs(m)
 		} else {
-			mnt = w.cloneTree(m.Source, sys.AtRecursive)
+			mnt = w.source(m)
 			if m.ReadOnly {
 				w.attributes(mnt, m.Target, attrReadOnly)
 			}

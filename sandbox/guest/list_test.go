@@ -37,6 +37,7 @@ func fullSpec() *spec.Spec {
 		{Type: spec.Volume, Name: "v", Source: "/host/volumes/v", Target: "/var/lib/v"},
 		{Type: spec.Tmpfs, Target: "/run", Options: []string{"size=1m", "exec"}},
 		{Type: spec.Bind, Source: "/home/u/dev", Target: "/dev/mine"},
+		{Type: spec.Bind, Within: "/host/cache", Source: "/foreign/name", Target: "/cache"},
 	}
 	s.Process.Dir = "/work/deep"
 	s.Process.TTY = true
@@ -275,6 +276,28 @@ func TestMountTargetsAreOpenedInTheRoot(t *testing.T) {
 	}
 }
 
+// A source within a foreign directory is resolved there by the kernel in the list itself, and what is found is bound by descriptor:
+// whoever writes to that directory meanwhile cannot lead the mount elsewhere (CVE-2024-23651).
+func TestForeignSourcesAreOpenedWithin(t *testing.T) {
+	b := births()["full"]
+	l := b.List()
+	steps := l.Steps()
+	at := named(t, steps, "opening mount source /foreign/name")
+	if s := steps[at]; s.Number != sys.SYS_OPENAT2 || l.Word(s.Args[2]+16) != sys.ResolveInRoot|sys.ResolveNoMagic {
+		t.Errorf("it is opened by call %d, resolved by %#x", s.Number, l.Word(s.Args[2]+16))
+	}
+	if s := steps[named(t, steps, "binding /foreign/name")]; s.Number != sys.SYS_OPEN_TREE || l.Text(s.Args[1]) != "" || s.Args[2]&sys.AtEmptyPath == 0 {
+		t.Errorf("it is bound by the name %q", l.Text(s.Args[1]))
+	}
+	for _, s := range steps {
+		for _, a := range pathArgs[s.Number] {
+			if strings.HasPrefix(l.Text(s.Args[a[1]]), "/host/cache/") {
+				t.Errorf("%q uses %q", s.Name, l.Text(s.Args[a[1]]))
+			}
+		}
+	}
+}
+
 // pathArgs are the arguments of a call that are paths, with the descriptor they start from (-1: the working directory).
 var pathArgs = map[uintptr][][2]int{
 	syscall.SYS_OPENAT: {{0, 1}}, sys.SYS_OPENAT2: {{0, 1}}, syscall.SYS_MKDIRAT: {{0, 1}}, syscall.SYS_MKNODAT: {{0, 1}},
@@ -313,7 +336,9 @@ func machinePaths(b *Birth) map[string]bool {
 		m[f.Source] = true
 	}
 	for _, x := range b.Spec.Mounts {
-		m[x.Source] = true
+		if m[x.Within] = true; x.Within == "" {
+			m[x.Source] = true
+		}
 	}
 	for _, d := range b.Spec.Host.Devices {
 		m[d.Source] = true

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"path"
 	"strings"
 	"syscall"
@@ -229,6 +230,23 @@ func (w *writer) cloneTree(path string, rec uintptr) spawn.Addr {
 	return mnt
 }
 
+// source is what a bind or volume shows. Within a foreign directory the kernel resolves the name when it is mounted, so that no
+// link that somebody puts there meanwhile leads out (CVE-2024-23651).
+func (w *writer) source(m *spec.Mount) spawn.Addr {
+	if m.Within == "" {
+		return w.cloneTree(m.Source, sys.AtRecursive)
+	}
+	dir, place, mnt := w.Words(0), w.Words(0), w.Words(0)
+	how := w.Words(sys.OPath|syscall.O_CLOEXEC, 0, sys.ResolveInRoot|sys.ResolveNoMagic)
+	w.Save(w.Call("opening "+m.Within, syscall.SYS_OPENAT, atFdcwd, w.Str(m.Within), sys.OPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0), dir)
+	rel := cmp.Or(strings.TrimPrefix(path.Clean("/"+m.Source), "/"), ".")
+	w.Save(w.CallWith(dir, 0, "opening mount source "+m.Source, sys.SYS_OPENAT2, 0, w.Str(rel), uintptr(how), sys.OpenHowSize), place)
+	w.Save(w.CallWith(place, 0, "binding "+m.Source, sys.SYS_OPEN_TREE, 0, w.Str(""), sys.OpenTreeClone|syscall.O_CLOEXEC|sys.AtRecursive|sys.AtEmptyPath), mnt)
+	w.CallWith(place, 0, "closing the source of "+m.Target, syscall.SYS_CLOSE, 0)
+	w.CallWith(dir, 0, "closing "+m.Within, syscall.SYS_CLOSE, 0)
+	return mnt
+}
+
 // attributes sets mount attributes on a detached mount and everything in it.
 func (w *writer) attributes(mnt spawn.Addr, name string, set uint64) {
 	attr := w.Words(set, 0, 0, 0)
@@ -246,7 +264,7 @@ func (w *writer) mount(m *spec.Mount) {
 		w.place(w.tmpfs(m), m.Target, w.target(m.Target, asDirectory))
 		return
 	}
-	mnt := w.cloneTree(m.Source, sys.AtRecursive)
+	mnt := w.source(m)
 	if m.ReadOnly {
 		w.attributes(mnt, m.Target, attrReadOnly)
 	}

@@ -217,7 +217,8 @@ const (
 type Mount struct {
 	Type     MountType `json:"type"`
 	Name     string    `json:"name,omitempty"`   // a volume's
-	Source   string    `json:"source,omitempty"` // absolute path on the host
+	Source   string    `json:"source,omitempty"` // absolute path on the host, or inside Within
+	Within   string    `json:"within,omitempty"` // a directory on the host whose content is foreign: Source is resolved as if it were "/"
 	Target   string    `json:"target"`           // absolute path in the container
 	ReadOnly bool      `json:"readOnly,omitempty"`
 	File     bool      `json:"file,omitempty"`    // the source is no directory

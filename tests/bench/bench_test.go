@@ -33,7 +33,7 @@ func TestSideBySide(t *testing.T) {
 	var report strings.Builder
 	var missed []string
 	for _, name := range []string{"subids", "oneid"} {
-		p := newPlace(t, harness.Named(t, name))
+		p := newPlace(t, harness.Named(t, name), "2G")
 		for _, table := range []*Table{p.starts(), p.execs(), p.programs()} {
 			if err := table.Measure(rounds); err != nil {
 				t.Errorf("%s: %v", table.Title, err)
@@ -49,11 +49,11 @@ func TestSideBySide(t *testing.T) {
 	for _, m := range missed {
 		t.Errorf("missed: %s", m)
 	}
-	write(t, report.String())
+	write(t, "measured.md", report.String())
 }
 
-// write replaces docs/measured.md.
-func write(t *testing.T, tables string) {
+// write replaces a file in docs.
+func write(t *testing.T, name, tables string) {
 	root, err := harness.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func write(t *testing.T, tables string) {
 	load, _ := os.ReadFile("/proc/loadavg")
 	head := fmt.Sprintf("# Measured\n\nBy `make bench` on %s at commit %s: Linux %s, %d processors, load %s. Compare ratios within a table; absolute times are this machine's.\n\n",
 		time.Now().UTC().Format("2006-01-02 15:04 MST"), strings.TrimSpace(string(commit)), strings.TrimSpace(string(kernel)), runtime.NumCPU(), strings.Fields(string(load))[0])
-	if err := os.WriteFile(filepath.Join(root, "docs/measured.md"), []byte(head+strings.TrimRight(tables, "\n")+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "docs", name), []byte(head+strings.TrimRight(tables, "\n")+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -78,11 +78,11 @@ type place struct {
 	pid  string // pid 1 of the container, outside
 }
 
-func newPlace(t *testing.T, account harness.Account) *place {
+func newPlace(t *testing.T, account harness.Account, size string) *place {
 	l := account.Login(t)
 	img := filepath.Join(t.TempDir(), account.Name+".ext4")
 	for _, line := range [][]string{
-		{"truncate", "-s", "2G", img},
+		{"truncate", "-s", size, img},
 		{"mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", img},
 		{"mount", "-o", "loop", img, l.Home},
 		{"chown", account.User + ":", l.Home},

@@ -15,6 +15,7 @@ type Row struct {
 	Name    string
 	Command func() *exec.Cmd
 	Limits  []Limit
+	After   func() // not timed; may be nil
 
 	runs []time.Duration
 }
@@ -40,6 +41,7 @@ func (t *Table) Measure(rounds int) error {
 		if out, err := r.Command().CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", r.Name, err, out)
 		}
+		r.after()
 	}
 	for round := range rounds {
 		for i := range t.Rows {
@@ -62,10 +64,17 @@ func (r *Row) once() error {
 	start := time.Now()
 	err := cmd.Run()
 	r.runs = append(r.runs, time.Since(start))
+	r.after()
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
 	}
 	return nil
+}
+
+func (r *Row) after() {
+	if r.After != nil {
+		r.After()
+	}
 }
 
 // at is a quantile of the row's times, 0.5 the median.

@@ -16,13 +16,14 @@ import (
 	"github.com/moss-sandbox/moss/image/build/buildtest"
 	"github.com/moss-sandbox/moss/image/build/corpus"
 	"github.com/moss-sandbox/moss/image/layer/compress"
+	"github.com/moss-sandbox/moss/tests/harness"
 )
 
 // TestBuildah builds every case with buildah too and compares the descriptions. A difference must be the one that the
 // case's file "buildah" explains. It takes minutes: MOSS_CORPUS_BUILDAH=1.
 func TestBuildah(t *testing.T) {
 	if os.Getenv("MOSS_CORPUS_BUILDAH") == "" {
-		t.Skip("set MOSS_CORPUS_BUILDAH=1 to compare with buildah")
+		t.Skip("a comparison of minutes, not a missing precondition: set MOSS_CORPUS_BUILDAH=1 to compare with buildah")
 	}
 	p := newPeer(t)
 	cases, err := corpus.Cases("testdata")
@@ -98,9 +99,8 @@ type peer struct {
 
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	if _, err := exec.LookPath("buildah"); err != nil || os.Geteuid() != 0 {
-		t.Skip("needs buildah and root")
-	}
+	harness.RequireRoot(t)
+	harness.RequirePackages(t, "buildah")
 	p := &peer{dir: t.TempDir()}
 	e := buildtest.New(t)
 	e.Busybox(t, "base")

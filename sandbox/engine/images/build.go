@@ -75,6 +75,8 @@ func (s *Service) buildDeps(ctx context.Context, pulls registry.Progress) (build
 	if err != nil {
 		return d, nil, err
 	}
+	s.sweepSecrets(ctx)
+	d.Remote = &remoteCache{s}
 	d.Runner, d.Images, d.Trees, d.Worker = &runner{s.e, ss, tasks}, ss, ss, tasks
 	return d, ss, nil
 }

@@ -175,11 +175,11 @@ func (m *mounts) tree(ctx context.Context, w build.Mount) error {
 		}
 		root, at = up.Dir, "/data"
 	}
-	source, isDir, err := inRoot(root, at)
+	isDir, err := isDirectory(root, at)
 	if err != nil {
 		return err
 	}
-	m.list = append(m.list, spec.Mount{Type: spec.Bind, Source: source, Target: w.Target, ReadOnly: w.ReadOnly, File: !isDir})
+	m.list = append(m.list, spec.Mount{Type: spec.Bind, Within: root, Source: at, Target: w.Target, ReadOnly: w.ReadOnly, File: !isDir})
 	return nil
 }
 
@@ -212,24 +212,22 @@ func literal(p string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(p)
 }
 
-// inRoot finds the real path of a name below a directory as if that were "/".
-func inRoot(dir, name string) (real string, isDir bool, err error) {
+// isDirectory looks at a name below a directory as if that were "/". Another build may change it meanwhile, so the mount resolves
+// it again.
+func isDirectory(dir, name string) (bool, error) {
 	root, err := os.Open(dir)
 	if err != nil {
-		return "", false, err
+		return false, err
 	}
 	defer root.Close()
 	f, err := sys.OpenInRoot(int(root.Fd()), path.Clean("/"+name), sys.OPath)
 	if err != nil {
-		return "", false, err
+		return false, err
 	}
 	defer f.Close()
 	var st syscall.Stat_t
-	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
-		return "", false, err
-	}
-	real, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
-	return real, st.Mode&syscall.S_IFMT == syscall.S_IFDIR, err
+	err = syscall.Fstat(int(f.Fd()), &st)
+	return st.Mode&syscall.S_IFMT == syscall.S_IFDIR, err
 }
 
 // secret shows a file whose content is in memory only.
@@ -270,36 +268,6 @@ func (m *mounts) giveTo(ctx context.Context, w build.Mount, dir string) error {
 		return err
 	}
 	return res.Err()
-}
-
-// tmpfsMagic is TMPFS_MAGIC, statfs(2).
-const tmpfsMagic = 0x01021994
-
-// memory makes a directory of the namespace's root in memory, removed with the step.
-func (m *mounts) memory() (string, error) {
-	d := &m.r.e.Dirs
-	for _, place := range []string{d.Run, "/dev/shm"} {
-		if magic, _, _, err := sys.Statfs(place); err != nil || magic != tmpfsMagic {
-			continue
-		}
-		dir, err := os.MkdirTemp(place, "moss-secret-")
-		if err != nil {
-			continue
-		}
-		m.undoing = append(m.undoing, func() { _ = m.r.e.Worker().RemoveTree(context.Background(), dir) })
-		return dir, d.Own(dir)
-	}
-	return "", &noMemoryError{}
-}
-
-// A noMemoryError says that there is no place for secrets.
-type noMemoryError struct{}
-
-func (*noMemoryError) Error() string { return "there is no directory in memory for secrets" }
-
-// Hints tells how to get one.
-func (*noMemoryError) Hints() []string {
-	return []string{"set XDG_RUNTIME_DIR to a directory of your own on a tmpfs; /dev/shm is none here"}
 }
 
 // A pipe copies what is written to its end to a writer.
