@@ -2,9 +2,11 @@ package tests
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/moss-sandbox/moss/tests/harness"
@@ -91,6 +93,39 @@ func TestBuildFails(t *testing.T) {
 			})
 		}
 		l.Moss("build", "nosuch").Fails(t, 1, `unable to prepare context: path "nosuch" not found`)
+	})
+}
+
+// A frontend that a Dockerfile names is never fetched, nothing of it runs (CVE-2024-23653). The control: FROM asks for the same name.
+func TestBuildForeignSyntax(t *testing.T) {
+	var mu sync.Mutex
+	asked := ""
+	registry := harness.ServeRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			asked += r.URL.Path + "\n"
+			mu.Unlock()
+			next.ServeHTTP(w, r)
+		})
+	})
+	evil := registry.Host + "/evil/frontend:1"
+	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		for _, c := range []struct {
+			dockerfile string
+			code       int
+			asks       bool
+		}{{"# syntax=" + evil + "\nFROM scratch\nLABEL a=b\n", 0, false}, {"FROM " + evil + "\n", 1, true}} {
+			buildContext(t, l, c.dockerfile)
+			mu.Lock()
+			asked = ""
+			mu.Unlock()
+			r := l.Moss("build", "--network", "none", "ctx")
+			mu.Lock()
+			if r.Code != c.code || strings.Contains(asked, "evil/frontend") != c.asks {
+				t.Errorf("%q: %s, the registry was asked for %q", c.dockerfile, r, asked)
+			}
+			mu.Unlock()
+		}
 	})
 }
 

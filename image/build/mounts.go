@@ -161,8 +161,8 @@ func (r *running) cache(ctx context.Context, m dockerfile.Mount) error {
 	if err != nil {
 		return err
 	}
-	at := path.Join("/data", path.Clean("/"+m.Source))
-	r.mounts = append(r.mounts, Mount{Kind: MountTree, Target: target, ReadOnly: m.ReadOnly, Tree: task.Stack{Upper: dir}, Path: at})
+	at, data := path.Clean("/"+m.Source), filepath.Join(dir, "data")
+	r.mounts = append(r.mounts, Mount{Kind: MountTree, Target: target, ReadOnly: m.ReadOnly, Tree: task.Stack{Upper: data}, Path: at})
 	return nil
 }
 

@@ -129,6 +129,9 @@ func (e *Env) sweep(ctx context.Context, s *sandbox.Sandbox) error {
 	if _, err := os.Lstat(s.Path("spec.json")); err == nil {
 		return nil
 	}
+	if err := s.EndOrphans(userns.Process{}); err != nil { // a build's step outlives a killed build
+		return err
+	}
 	return e.removeFiles(ctx, s.Dir)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/moss-sandbox/moss/image/build/tree"
 )
@@ -32,8 +33,13 @@ func FromTar(r io.Reader, dir string, limits tree.Limits) (*Context, error) {
 	return &Context{Path: dir, Root: root}, nil
 }
 
-// plainOwners leaves files the caller's.
+// plainOwners leaves files the caller's, directories that no entry names included.
 type plainOwners struct{ tree.Kernel }
+
+// Set implements tree.Owners.
+func (plainOwners) Set(dir *tree.Dir, name string, _ tree.Owner, mode uint32) error {
+	return tree.Kernel{}.Set(dir, name, tree.Owner{UID: os.Geteuid(), GID: os.Getegid()}, mode)
+}
 
 type counter struct {
 	r io.Reader

@@ -75,6 +75,7 @@ func (s *Service) buildDeps(ctx context.Context, pulls registry.Progress) (build
 	if err != nil {
 		return d, nil, err
 	}
+	_ = s.e.Sweep(ctx) // the steps of killed builds; what cannot be swept now is found again
 	s.sweepSecrets(ctx)
 	d.Remote = &remoteCache{s}
 	d.Runner, d.Images, d.Trees, d.Worker = &runner{s.e, ss, tasks}, ss, ss, tasks
