@@ -11,6 +11,7 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/spec"
+	"github.com/moss-sandbox/moss/userns"
 )
 
 // Remove removes a container that does not run: from sight first, then its files. It needs no free space, and what a kill
