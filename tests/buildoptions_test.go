@@ -146,7 +146,7 @@ func buildSources(t *testing.T, l *harness.Login) {
 	_ = w.Close()
 	with(archive.Bytes(), "-f", "sub/Build", "-")
 	harness.RequireCommand(t, "git")
-	l.CreateTree(l.Work+"/repo/sub", "file Dockerfile\nfile y hello\n")
+	l.CreateTree(l.Work+"/repo", "dir sub\nfile sub/y hello\n")
 	line := `printf 'FROM busybox\nCOPY y /g\n' >repo/sub/Dockerfile && cd repo && git init -q -b main && git add . && git -c user.name=x -c user.email=x@y commit -qm x`
 	if r := l.Sh("moss", line); r.Code != 0 {
 		t.Fatal(r)

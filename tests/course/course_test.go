@@ -66,7 +66,7 @@ func (s *student) during(t *testing.T, play func(*student)) {
 // enrol makes the command docker, as a student's first lines do, and has Docker Hub and gcr.io stand on loopback.
 func (s *student) enrol() {
 	s.t.Helper()
-	s.Patience = 5 * harness.Patience // an apt of three at once
+	s.Patience = 15 * harness.Patience // an apt of three at once, on a busy machine
 	s.Env = append(s.Env, "MOSS_DOCKER_IO="+s.hub.Host)
 	s.write(s.Home+"/.config/moss/config.json", `{"registries":{"gcr.io":{"mirrors":["http://`+s.hub.Host+`"]}}}`)
 	bin := s.Home + "/bin"
