@@ -55,7 +55,7 @@ COPY --from=first /more /only
 		for _, c := range [][2]string{
 			{"--output type=local", "invalid output"}, {"--progress blue", "invalid progress"}, {"--secret src=x", "invalid secret"},
 			{"--build-context x", "expected key=value"}, {"--cache-to type=nfs,dest=x", "invalid cache"}, {"--platform a/b/c/d", "platform"},
-			{"--add-host x", "bad format for add-host"}, {"--target none", `target stage "none" could not be found`}, {"-t UPPER", "repository name must be lowercase"},
+			{"--add-host x", "bad format for add-host"}, {"--target none", `target stage "none" could not be found`}, {"-t UPPER", "must be lowercase"},
 		} {
 			r := l.Moss(append(append([]string{"build"}, strings.Fields(c[0])...), "ctx")...)
 			if r.Code == 0 || !strings.Contains(r.Stderr, c[1]) {
