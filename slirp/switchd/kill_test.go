@@ -1,6 +1,7 @@
 package switchd_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -205,7 +206,11 @@ func TestKillHolders(t *testing.T) {
 			t.Fatalf("%d holders before, %d after", len(before), len(holders(t, l)))
 		}
 	}
-	time.Sleep(50 * time.Millisecond) // the state is written
+	for end := time.Now().Add(20 * time.Second); !recorded(l, holders(t, l)); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the new holders are not in the state that a successor reads")
+		}
+	}
 	l.Switch.Process.Kill()
 	l.Switch.Wait()
 	l.Start(t)
@@ -216,6 +221,17 @@ func TestKillHolders(t *testing.T) {
 	}
 	wantGreeting(t, "127.0.0.1:18080", "hi")
 	b.Do(t, func() error { return dial(slirptest.WorldAddr + ":7") })
+}
+
+// recorded tells whether the switch's state names each of the processes.
+func recorded(l *lab.Lab, pids []int) bool {
+	text, _ := os.ReadFile(filepath.Join(l.Config.Dir, "switch.json"))
+	for _, pid := range pids {
+		if !bytes.Contains(text, fmt.Appendf(nil, `"pid":%d,`, pid)) {
+			return false
+		}
+	}
+	return true
 }
 
 // holders are the live holders among the switch's children.
