@@ -46,7 +46,12 @@ var ErrBusy = errors.New("busy")
 
 func (e *busyError) Is(target error) bool { return target == ErrBusy }
 
-// Lock takes the container's lock for one step of its life; at most LockWait. The file is given back by closing it.
+// workWait is how much longer than LockWait a step waits for another that is slow, but not stopped: on a busy machine a start
+// may take that long.
+const workWait = 20 * time.Second
+
+// Lock takes the container's lock for one step of its life; it waits LockWait for a process that is stopped, and workWait more
+// for one that works. The file is given back by closing it.
 func (s *Sandbox) Lock(ctx context.Context) (*os.File, error) {
 	f, err := os.OpenFile(s.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -57,9 +62,11 @@ func (s *Sandbox) Lock(ctx context.Context) (*os.File, error) {
 		if err = sys.LockOFD(int(f.Fd())); err == nil {
 			break
 		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			f.Close()
-			return nil, busy("container "+s.ID[:12], s.path("lock"))
+		if late := time.Since(deadline); late > 0 || ctx.Err() != nil {
+			if why := busy("container "+s.ID[:12], s.path("lock")); why.stop || late > workWait || ctx.Err() != nil {
+				f.Close()
+				return nil, why
+			}
 		}
 		time.Sleep(pause)
 	}
@@ -72,7 +79,7 @@ func (s *Sandbox) Lock(ctx context.Context) (*os.File, error) {
 
 // busy finds out who holds a file's lock from /proc/locks; open-file-description locks have no pid there, so the process
 // that has the file open is looked for.
-func busy(what, path string) error {
+func busy(what, path string) *busyError {
 	e := &busyError{what: what}
 	var want syscall.Stat_t
 	if syscall.Stat(path, &want) != nil {

@@ -96,7 +96,7 @@ func TestCompletion(t *testing.T) {
 				{"no such shell", `$moss completion csh`, "", "*hint: there are bash, zsh and fish", 1},
 				{"commands", `$moss __complete -- in`, "info\ninspect\n", "", 0},
 				{"verbs of a noun", `$moss __complete -- container ex`, "exec\nexport\n", "", 0},
-				{"flags", `$moss __complete -- run --net`, "--network\n--network-alias\n", "", 0},
+				{"flags", `$moss __complete -- run --net`, "--net-backend\n--network\n--network-alias\n", "", 0},
 				{"containers that run", `$moss __complete -- stop ''`, "runner\n", "", 0},
 				{"containers that do not", `$moss __complete -- start ''`, "sleeper\n", "", 0},
 				{"all containers", `$moss __complete -- rm -f ''`, "runner\nsleeper\n", "", 0},

@@ -57,8 +57,8 @@ func TestPsTable(t *testing.T) {
 		start(t, l, "two", "sh", "-c", "exit 3")
 		ended(t, l, "two")
 		head := `CONTAINER ID   IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES\n`
-		one := `[0-9a-f]{12}   \./root +"sleep 1000" +(Less than a second|About a second|\d+ seconds) ago +Up (Less than a second|About a second|\d+ seconds) +one\n`
-		two := `[0-9a-f]{12}   \./root +"sh -c 'exit 3'" +(Less than a second|About a second|\d+ seconds) ago +Exited \(3\) (Less than a second|About a second|\d+ seconds) ago +two\n`
+		one := `[0-9a-f]{12}   \./root +"sleep 1000" +(Less than a second|\d+ seconds?) ago +Up (Less than a second|\d+ seconds?) +one\n`
+		two := `[0-9a-f]{12}   \./root +"sh -c 'exit 3'" +(Less than a second|\d+ seconds?) ago +Exited \(3\) (Less than a second|\d+ seconds?) ago +two\n`
 		if r := l.Moss("ps"); !regexp.MustCompile(`^` + head + one + `$`).MatchString(r.Stdout) {
 			t.Errorf("ps: %s", r)
 		}

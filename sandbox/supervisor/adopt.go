@@ -22,7 +22,7 @@ func (e *Env) Adopt(c *sandbox.Snapshot, served *os.File) (*Guest, error) {
 		return nil, err
 	}
 	g.pidfd = fd
-	g.noteNamespace()
+	g.noteNamespace(true)
 	if err := g.reopen(); err != nil && c.State.Holder.Alive() { // one killed meanwhile is none
 		g.closeFiles()
 		return nil, fmt.Errorf("taking over container %s: %w", c.ID[:12], err)

@@ -45,7 +45,7 @@ func (e *Env) Birth(ctx context.Context, c *sandbox.Snapshot, served *os.File, s
 	before := c.State
 	err := b.run(ctx, g, size)
 	b.closeAll()
-	g.noteNamespace()
+	g.noteNamespace(true)
 	if err != nil {
 		g.closeFiles()
 		c.State = before // it has never run
@@ -338,6 +338,7 @@ func (b *birth) toldPID(ctx context.Context, g *Guest, pid int) (err error) {
 	if st.Guest, err = userns.Observe(pid); err != nil {
 		return err
 	}
+	g.noteNamespace(false)
 	if st.Holder, err = userns.Observe(g.holder); err != nil {
 		return err
 	}

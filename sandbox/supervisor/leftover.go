@@ -21,10 +21,18 @@ func mountNamespace(pid int) string {
 	return name
 }
 
-// noteNamespace remembers by what the container's processes are known, as long as its first one can be looked at.
-func (g *Guest) noteNamespace() {
-	if !g.snap.Spec.Host.PID.Owned() {
-		g.mounts = mountNamespace(g.snap.State.Guest.PID)
+// noteNamespace remembers by what the container's processes are known. Before its command is executed the first process may
+// still be on its way through another container's namespaces, but not where the pid namespace is the machine's; afterwards it
+// may have ended already.
+func (g *Guest) noteNamespace(executed bool) {
+	if g.snap.Spec.Host.PID.Owned() {
+		return
+	}
+	if _, id := SharedWith(&g.snap.Spec.Host); !executed && id != "" {
+		return
+	}
+	if name := mountNamespace(g.snap.State.Guest.PID); name != "" && name != mountNamespace(os.Getpid()) {
+		g.mounts = name
 	}
 }
 
