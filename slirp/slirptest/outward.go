@@ -35,13 +35,26 @@ func (s *suite) tcpOut(t *testing.T) {
 	s.Attach(t, b, "out")
 	for _, w := range s.worlds() {
 		b.Do(t, func() error { return echoes(at(w, PortEcho), 1<<20) })
-		b.Do(t, func() error { return halfClose(at(w, PortHalf)) })
+		b.Do(t, func() error { return s.patiently(func() error { return halfClose(at(w, PortHalf)) }) })
 		b.Do(t, func() error { return download(at(w, PortSource), 8<<20) })
 		if s.Truthful {
 			b.Do(t, func() error { return isReset(at(w, PortReset)) })
 		}
 		b.Do(t, func() error { return many(at(w, PortEcho), 60) })
 	}
+}
+
+// patiently does again what an installed program has failed at: on a busy machine Debian 12's pasta repeats the last bytes of a
+// connection that is closed from one side, until its time is over. moss's own backends get one try.
+func (s *suite) patiently(f func() error) error {
+	err := f()
+	for range 2 {
+		if err == nil || s.Truthful {
+			break
+		}
+		err = f()
+	}
+	return err
 }
 
 // echoes sends n bytes and wants them back.

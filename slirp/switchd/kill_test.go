@@ -201,7 +201,11 @@ func TestKillHolders(t *testing.T) {
 	for _, pid := range before {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	for end := time.Now().Add(20 * time.Second); len(holders(t, l)) < len(before); time.Sleep(5 * time.Millisecond) {
+	replaced := func() bool {
+		now := holders(t, l)
+		return len(now) >= len(before) && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(before, pid) })
+	}
+	for end := time.Now().Add(20 * time.Second); !replaced(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d holders before, %d after", len(before), len(holders(t, l)))
 		}
