@@ -29,7 +29,7 @@ run: build ## the main job, no registry needed: a sandbox of this machine in whi
 
 test: build test-setup ## all tests but the long ones; as root it installs what they need, as a user it runs this account's part
 	@# The scenarios, which take longest, first; the packages beside them: much of it waits. vet is check's matter.
-	$(TEST_ENV) $(GO) run ./tests/harness/report $(GO) test -json -vet=off -count=1 -timeout 40m -p 3 ./tests $$($(GO) list ./... | grep -v '^$(PKG)/tests$$\|^$(PKG)/tests/confine')
+	$(TEST_ENV) $(GO) run ./tests/harness/report $(GO) test -json -vet=off -count=1 -timeout 40m -p 3 -- ./tests $$($(GO) list ./... | grep -v '^$(PKG)/tests$$\|^$(PKG)/tests/confine')
 
 test-confine: build test-setup ## what a container may and may not do, and attacks on exec, each with its control (root)
 	$(TEST_ENV) $(GO) test -count=1 -timeout 30m ./tests/confine

@@ -97,7 +97,7 @@ func (d *Dirs) runtime(realRoot bool) error {
 func (d *Dirs) private(path string, mkdir func(string, os.FileMode) error) error {
 	if err := d.check(path); err == nil {
 		return nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if !errors.Is(err, fs.ErrNotExist) && !halfMade(path) {
 		return err
 	}
 	if err := mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -107,6 +107,17 @@ func (d *Dirs) private(path string, mkdir func(string, os.FileMode) error) error
 		return err
 	}
 	return d.check(path)
+}
+
+// halfMade tells whether path is what another process of real root has made a moment ago and will give to the first id of its
+// range: empty, closed, and still root's.
+func halfMade(path string) bool {
+	var st syscall.Stat_t
+	if syscall.Lstat(path, &st) != nil || st.Mode != syscall.S_IFDIR|0o700 || int(st.Uid) != os.Geteuid() {
+		return false
+	}
+	names, err := os.ReadDir(path)
+	return err == nil && len(names) == 0
 }
 
 // check tells whether path is a directory that only its owner, this user, can enter. One that others may enter is closed.

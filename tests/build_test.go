@@ -98,18 +98,18 @@ func TestBuildFails(t *testing.T) {
 
 // A frontend that a Dockerfile names is never fetched, nothing of it runs (CVE-2024-23653). The control: FROM asks for the same name.
 func TestBuildForeignSyntax(t *testing.T) {
-	var mu sync.Mutex
-	asked := ""
-	registry := harness.ServeRegistry(t, func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			mu.Lock()
-			asked += r.URL.Path + "\n"
-			mu.Unlock()
-			next.ServeHTTP(w, r)
-		})
-	})
-	evil := registry.Host + "/evil/frontend:1"
 	eachLogin(t, func(t *testing.T, l *harness.Login) {
+		var mu sync.Mutex
+		asked := ""
+		registry := harness.ServeRegistry(t, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				asked += r.URL.Path + "\n"
+				mu.Unlock()
+				next.ServeHTTP(w, r)
+			})
+		})
+		evil := registry.Host + "/evil/frontend:1"
 		for _, c := range []struct {
 			dockerfile string
 			code       int

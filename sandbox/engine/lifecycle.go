@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -322,7 +323,9 @@ func (e *Engine) Kill(ctx context.Context, name string, sig syscall.Signal) erro
 	}
 	if err == nil && sig == syscall.SIGKILL {
 		e.awaitEnd(ctx, c, -1)
-		return e.awaitRecorded(ctx, c)
+		if err = e.awaitRecorded(ctx, c); errors.Is(err, fs.ErrNotExist) { // it was to be removed at its end
+			err = nil
+		}
 	}
 	return err
 }
