@@ -28,6 +28,16 @@ const (
 	Dead       Status = "dead"
 )
 
+// Up tells whether a container's processes may live: it is among what `ps` lists.
+func (s Status) Up() bool {
+	switch s {
+	case Running, Paused, Restarting:
+		return true
+	case Created, Exited, Removing, Dead:
+	}
+	return false
+}
+
 // A State is what became of a container.
 type State struct {
 	V         int            `json:"v"`

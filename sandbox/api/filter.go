@@ -6,32 +6,34 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moss-sandbox/moss/sandbox/filter"
 )
 
-// filters are what a list is narrowed with. Several values of one name are alternatives, but for labels, which all must hold.
-type filters map[string][]string
+// filters are what a request narrows a list with.
+type filters struct{ filter.Set }
 
 // filters reads the parameter in both of its forms, {"name":{"x":true}} and {"name":["x"]}, and refuses names that this
 // list does not know.
 func (q *request) filters(known ...string) (filters, error) {
 	text := q.query.Get("filters")
-	f := filters{}
+	f := filters{filter.Set{}}
 	if text == "" {
 		return f, nil
 	}
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, badRequest("invalid filter: %v", err)
+		return f, badRequest("invalid filter: %v", err)
 	}
 	for name, value := range raw {
 		if !slices.Contains(known, name) {
-			return nil, badRequest("invalid filter '%s'", name)
+			return f, badRequest("invalid filter '%s'", name)
 		}
 		values, err := filterValues(value)
 		if err != nil {
-			return nil, badRequest("invalid filter '%s': %v", name, err)
+			return f, badRequest("invalid filter '%s': %v", name, err)
 		}
-		f[name] = values
+		f.Set[name] = values
 	}
 	return f, nil
 }
@@ -53,29 +55,9 @@ func filterValues(value json.RawMessage) (out []string, err error) {
 	return out, nil
 }
 
-// any tells whether one of a filter's values is right, or there is no such filter.
-func (f filters) any(name string, right func(string) bool) bool {
-	return len(f[name]) == 0 || slices.ContainsFunc(f[name], right)
-}
-
-// labels tells whether an object has all labels that are asked for, and not all of those under label!.
-func (f filters) labels(have map[string]string) bool {
-	return hasLabels(have, f["label"]) && (len(f["label!"]) == 0 || !hasLabels(have, f["label!"]))
-}
-
-func hasLabels(have map[string]string, wanted []string) bool {
-	for _, l := range wanted {
-		k, v, has := strings.Cut(l, "=")
-		if got, ok := have[k]; !ok || has && got != v {
-			return false
-		}
-	}
-	return true
-}
-
 // until is the time of the filter of that name; zero for none.
 func (f filters) until() (t time.Time, err error) {
-	for _, v := range f["until"] {
+	for _, v := range f.Set["until"] {
 		if t, err = parseTime(v); err != nil {
 			return t, badRequest("invalid filter 'until=%s'", v)
 		}
@@ -85,7 +67,7 @@ func (f filters) until() (t time.Time, err error) {
 
 // on reads a filter that is a yes-or-no; what it means otherwise.
 func (f filters) on(name string, otherwise bool) (bool, error) {
-	for _, v := range f[name] {
+	for _, v := range f.Set[name] {
 		b, err := strconv.ParseBool(v)
 		if err != nil {
 			return false, badRequest("invalid filter '%s=[%s]'", name, v)

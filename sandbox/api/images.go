@@ -50,7 +50,7 @@ func (s *Server) imageList(q *request) error {
 		return err
 	}
 	if old := q.query.Get("filter"); old != "" { // before API 1.41
-		f["reference"] = append(f["reference"], old)
+		f.Set["reference"] = append(f.Set["reference"], old)
 	}
 	keep, err := s.imageFilter(f)
 	if err != nil {
@@ -67,8 +67,8 @@ func (s *Server) imageList(q *request) error {
 			continue
 		}
 		v := view.SummaryOfImage(m, counts(m))
-		if len(f["reference"]) > 0 {
-			v.RepoTags = slices.DeleteFunc(v.RepoTags, func(t string) bool { return !f.any("reference", func(p string) bool { return referenceMatches(t, p) }) })
+		if len(f.Set["reference"]) > 0 {
+			v.RepoTags = slices.DeleteFunc(v.RepoTags, func(t string) bool { return !f.Any("reference", func(p string) bool { return referenceMatches(t, p) }) })
 		}
 		if q.version >= 44 {
 			v.VirtualSize = 0
@@ -105,7 +105,7 @@ func (s *Server) imageFilter(f filters) (func(*store.Image) bool, error) {
 	}
 	var before, since *store.Image
 	for name, to := range map[string]**store.Image{"before": &before, "since": &since} {
-		for _, v := range f[name] {
+		for _, v := range f.Set[name] {
 			if *to, err = s.findImage(v); err != nil {
 				return nil, err
 			}
@@ -113,14 +113,14 @@ func (s *Server) imageFilter(f filters) (func(*store.Image) bool, error) {
 	}
 	return func(m *store.Image) bool {
 		switch {
-		case !f.labels(m.Config.Config.Labels),
+		case !f.Labels(m.Config.Config.Labels),
 			!until.IsZero() && m.Created.After(until),
 			before != nil && !m.Created.Before(before.Created),
 			since != nil && !m.Created.After(since.Created):
 			return false
 		}
-		return f.any("dangling", func(v string) bool { on, _ := f.on("dangling", false); return on == (len(m.Names) == 0) }) &&
-			f.any("reference", func(p string) bool {
+		return f.Any("dangling", func(v string) bool { on, _ := f.on("dangling", false); return on == (len(m.Names) == 0) }) &&
+			f.Any("reference", func(p string) bool {
 				return slices.ContainsFunc(m.Names, func(n image.Ref) bool { return referenceMatches(n.Familiar(), p) })
 			})
 	}, nil
@@ -231,7 +231,7 @@ func (s *Server) pruneImages(q *request) error {
 		return err
 	}
 	r, err := st.Prune(q.r.Context(), store.PruneOptions{All: !only, Worker: s.images.Worker(), Keep: func(m *store.Image) bool {
-		return !f.labels(m.Config.Config.Labels) || !until.IsZero() && m.Created.After(until)
+		return !f.Labels(m.Config.Config.Labels) || !until.IsZero() && m.Created.After(until)
 	}})
 	if err != nil {
 		return err

@@ -8,10 +8,8 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/output"
+	"github.com/moss-sandbox/moss/sandbox/phrase"
 )
-
-// stampFormat is Docker's: RFC 3339 with nine digits.
-const stampFormat = "2006-01-02T15:04:05.000000000Z07:00"
 
 // logs serves GET /containers/{name}/logs.
 func (s *Server) logs(q *request) error {
@@ -84,7 +82,7 @@ func (p *logPrinter) line(l output.Line) error {
 	}
 	data := l.Data
 	if p.stamps {
-		data = append([]byte(l.Time.UTC().Format(stampFormat)+" "), data...)
+		data = append([]byte(l.Time.UTC().Format(phrase.Stamp)+" "), data...)
 	}
 	if err := writeFrame(p.q.w, p.tty, stream, data); err != nil {
 		return err

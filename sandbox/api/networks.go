@@ -6,14 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moss-sandbox/moss/sandbox/spec"
+	"github.com/moss-sandbox/moss/sandbox/filter"
 	"github.com/moss-sandbox/moss/sandbox/view"
 	"github.com/moss-sandbox/moss/slirp"
 )
-
-func nameIs(v string) func(spec.Connection) bool {
-	return func(c spec.Connection) bool { return c.Network == v }
-}
 
 // networkList serves GET /networks.
 func (s *Server) networkList(q *request) error {
@@ -41,13 +37,13 @@ func keepsNetwork(n *slirp.Network, f filters, used bool) bool {
 		kind = "builtin"
 	}
 	dangling, err := f.on("dangling", false)
-	return err == nil && f.labels(n.Labels) &&
-		f.any("driver", func(v string) bool { return v == n.Driver }) &&
-		f.any("id", func(v string) bool { return strings.HasPrefix(n.ID, v) }) &&
-		f.any("name", func(v string) bool { return nameMatches(n.Name, v) }) &&
-		f.any("scope", func(v string) bool { return v == "local" }) &&
-		f.any("type", func(v string) bool { return v == kind }) &&
-		f.any("dangling", func(string) bool { return dangling == (kind == "custom" && !used) })
+	return err == nil && f.Labels(n.Labels) &&
+		f.Any("driver", func(v string) bool { return v == n.Driver }) &&
+		f.Any("id", func(v string) bool { return strings.HasPrefix(n.ID, v) }) &&
+		f.Any("name", func(v string) bool { return filter.NameMatches(n.Name, v) }) &&
+		f.Any("scope", func(v string) bool { return v == "local" }) &&
+		f.Any("type", func(v string) bool { return v == kind }) &&
+		f.Any("dangling", func(string) bool { return dangling == (kind == "custom" && !used) })
 }
 
 // networkName is what a name stands for: default is the network bridge.
@@ -195,7 +191,7 @@ func (s *Server) pruneNetworks(q *request) error {
 		return err
 	}
 	gone, err := s.engine.PruneNetworks(q.r.Context(), func(n *slirp.Network) bool {
-		return !f.labels(n.Labels) || !until.IsZero() && n.Created.After(until)
+		return !f.Labels(n.Labels) || !until.IsZero() && n.Created.After(until)
 	})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func (s *Server) stats(q *request) error {
 		return err
 	}
 	streams := !q.query.Has("stream") || q.flag("stream")
-	if !alive(c) {
+	if !c.State.Status.Up() {
 		return q.stream().send(view.StatsOf(c, stats.Sample{}, stats.Sample{}))
 	}
 	src, err := s.engine.OpenStats(c)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/moss-sandbox/moss/image/registry"
@@ -100,38 +98,10 @@ func (s *Server) events(q *request) error {
 	}
 	out := q.stream()
 	_ = s.engine.Events(q.r.Context(), query, func(e sandbox.Event) error {
-		if !wantedEvent(e, f) {
+		if !f.Event(e) {
 			return nil
 		}
 		return out.send(view.Message(e))
 	})
 	return nil
-}
-
-// wantedEvent tells whether an event passes the filters.
-func wantedEvent(e sandbox.Event, f filters) bool {
-	if !hasLabels(e.Attrs, f["label"]) ||
-		!f.any("type", func(v string) bool { return v == e.Type }) ||
-		!f.any("scope", func(v string) bool { return v == "local" }) ||
-		!f.any("event", func(v string) bool { return e.Act == v || strings.HasPrefix(e.Act, v+":") }) {
-		return false
-	}
-	for _, kind := range []string{"container", "volume", "network", "image"} {
-		if !f.any(kind, func(v string) bool {
-			return e.Type == kind && eventOf(e, v) || kind == "image" && sameImage(e.Attrs["image"], v)
-		}) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc([]string{"config", "daemon", "node", "plugin", "secret", "service"}, func(kind string) bool { return len(f[kind]) > 0 })
-}
-
-// eventOf tells whether an event's object is meant by a name or the beginning of an id.
-func eventOf(e sandbox.Event, v string) bool {
-	return v != "" && (e.Attrs["name"] == v || strings.HasPrefix(e.ID, v) || e.Type == "image" && sameImage(e.Attrs["name"], v))
-}
-
-// sameImage compares names with and without a tag.
-func sameImage(have, v string) bool {
-	return have != "" && (have == v || strings.HasPrefix(have, v+":"))
 }

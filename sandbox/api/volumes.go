@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/sandbox/filter"
 	"github.com/moss-sandbox/moss/sandbox/view"
 )
 
@@ -23,10 +24,10 @@ func (s *Server) volumeList(q *request) error {
 	}
 	out := view.VolumeList{Volumes: []view.VolumeItem{}}
 	for _, v := range list {
-		if f.labels(v.Labels) &&
-			f.any("name", func(p string) bool { return nameMatches(v.Name, p) }) &&
-			f.any("driver", func(p string) bool { return p == "local" }) &&
-			f.any("dangling", func(string) bool { return dangling == (len(v.Users) == 0) }) {
+		if f.Labels(v.Labels) &&
+			f.Any("name", func(p string) bool { return filter.NameMatches(v.Name, p) }) &&
+			f.Any("driver", func(p string) bool { return p == "local" }) &&
+			f.Any("dangling", func(string) bool { return dangling == (len(v.Users) == 0) }) {
 			out.Volumes = append(out.Volumes, *view.Volume(v))
 		}
 	}
@@ -89,7 +90,7 @@ func (s *Server) pruneVolumes(q *request) error {
 	}
 	size := map[string]int64{}
 	gone, err := s.engine.PruneVolumes(q.r.Context(), func(v *engine.Volume) bool {
-		if !all && !v.Anonymous() || !f.labels(v.Labels) {
+		if !all && !v.Anonymous() || !f.Labels(v.Labels) {
 			return false
 		}
 		size[v.Name] = engine.TreeSize(v.Dir)

@@ -122,7 +122,7 @@ func redraw(master *os.File, z [4]uint16) {
 
 // copyLog copies what is logged from now on until the container has ended, or the user detaches (false).
 func (s *session) copyLog(c *sandbox.Snapshot, r *output.Reader) bool {
-	f := output.NewFollower(c.Dir)
+	f := output.NewWatch(c.Dir)
 	defer f.Close()
 	for {
 		ended := !c.State.Guest.Alive() && !c.Served()
@@ -149,7 +149,7 @@ func (s *session) copyLog(c *sandbox.Snapshot, r *output.Reader) bool {
 		case <-s.detached:
 			return false
 		default:
-			f.Wait(100 * time.Millisecond)
+			_ = f.Wait(context.Background(), 100*time.Millisecond)
 		}
 	}
 }

@@ -5,7 +5,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 	"text/template"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/sandbox/phrase"
 	"github.com/moss-sandbox/moss/sandbox/view"
 )
 
@@ -62,7 +62,7 @@ func (o *eventsOptions) run(ctx context.Context, app *App, _ []string) error {
 	}
 	app.sudoNote()
 	return e.Events(ctx, q, func(ev sandbox.Event) error {
-		if !wanted(ev, f) {
+		if !f.Event(ev) {
 			return nil
 		}
 		if t != nil {
@@ -80,43 +80,9 @@ func eventLine(ev sandbox.Event) string {
 		attrs = append(attrs, k+"="+v)
 	}
 	sort.Strings(attrs)
-	s := ev.Time.Local().Format(stampFormat) + " " + ev.Type + " " + ev.Act + " " + ev.ID
+	s := ev.Time.Local().Format(phrase.Stamp) + " " + ev.Type + " " + ev.Act + " " + ev.ID
 	if len(attrs) > 0 {
 		s += " (" + strings.Join(attrs, ", ") + ")"
 	}
 	return strings.ReplaceAll(Quote(s), "\n", `\n`)
-}
-
-// wanted tells whether an event passes the filters.
-func wanted(ev sandbox.Event, f filters) bool {
-	for _, l := range f["label"] {
-		k, v, has := strings.Cut(l, "=")
-		if got, ok := ev.Attrs[k]; !ok || has && got != v {
-			return false
-		}
-	}
-	if !f.any("type", func(v string) bool { return v == ev.Type }) || !f.any("scope", func(v string) bool { return v == "local" }) {
-		return false
-	}
-	if !f.any("event", func(v string) bool { return ev.Act == v || strings.HasPrefix(ev.Act, v+":") }) {
-		return false
-	}
-	for _, kind := range []string{"container", "volume", "network", "image"} {
-		if !f.any(kind, func(v string) bool {
-			return ev.Type == kind && named(ev, v) || kind == "image" && sameImage(ev.Attrs["image"], v)
-		}) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc([]string{"config", "daemon", "node", "plugin", "secret", "service"}, func(kind string) bool { return len(f[kind]) > 0 })
-}
-
-// named tells whether an event's object is meant by a name or the beginning of an id.
-func named(ev sandbox.Event, v string) bool {
-	return ev.Attrs["name"] == v || ev.ID == v || len(v) >= 1 && strings.HasPrefix(ev.ID, v) || ev.Type == "image" && sameImage(ev.Attrs["name"], v)
-}
-
-// sameImage compares names with and without a tag.
-func sameImage(have, v string) bool {
-	return have != "" && (have == v || strings.HasPrefix(have, v+":"))
 }

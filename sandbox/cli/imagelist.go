@@ -16,6 +16,7 @@ import (
 
 	"github.com/moss-sandbox/moss/image"
 	"github.com/moss-sandbox/moss/image/store"
+	"github.com/moss-sandbox/moss/sandbox/filter"
 )
 
 // imagesOptions are the flags of images.
@@ -158,7 +159,7 @@ func askedFor(r image.Ref, wanted []string) bool {
 }
 
 // imageFilter makes a test of the filters on whole images; references are for their rows.
-func imageFilter(st *store.Store, f filters) (keep func(*store.Image) bool, err error) {
+func imageFilter(st *store.Store, f filter.Set) (keep func(*store.Image) bool, err error) {
 	var after, before []time.Time
 	for _, name := range f["before"] {
 		m, err := st.Lookup(name)
@@ -188,7 +189,7 @@ func imageFilter(st *store.Store, f filters) (keep func(*store.Image) bool, err 
 	return func(m *store.Image) bool {
 		late := slices.ContainsFunc(before, func(t time.Time) bool { return !m.Created.Before(t) })
 		early := slices.ContainsFunc(after, func(t time.Time) bool { return !m.Created.After(t) })
-		return !late && !early && hasLabels(m.Config.Config.Labels, f["label"]) && dangling(m)
+		return !late && !early && filter.HasLabels(m.Config.Config.Labels, f["label"]) && dangling(m)
 	}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/output"
+	"github.com/moss-sandbox/moss/sandbox/phrase"
 )
 
 // logsOptions are the flags of logs.
@@ -62,7 +63,7 @@ func (o *logsOptions) run(ctx context.Context, app *App, args []string) (err err
 	if c.Spec.Log.Driver == "none" {
 		return errors.New("configured logging driver does not support reading")
 	}
-	if err := o.print(app, c); err != nil {
+	if err := o.print(ctx, app, c); err != nil {
 		return err
 	}
 	app.hintOOM(c)
@@ -70,76 +71,14 @@ func (o *logsOptions) run(ctx context.Context, app *App, args []string) (err err
 }
 
 // print prints what is there and, with -f, what comes until the container has ended.
-func (o *logsOptions) print(app *App, c *sandbox.Snapshot) error {
-	r := output.Open(c.Dir)
-	defer r.Close()
-	l := &output.Lines{}
-	ring := &tail{max: o.last}
-	l.Emit = func(ln output.Line) error {
-		if !o.from.IsZero() && ln.Time.Before(o.from) || !o.to.IsZero() && ln.Time.After(o.to) {
-			return nil
-		}
-		if ring.max >= 0 {
-			ring.add(ln)
-			return nil
-		}
-		return o.write(app, ln)
-	}
-	if err := pump(r, l); err != nil {
-		return err
-	}
-	if !o.follow || ring.max >= 0 {
-		if err := l.Flush(); err != nil {
-			return err
-		}
-	}
-	for _, ln := range ring.lines() {
-		if err := o.write(app, ln); err != nil {
-			return err
-		}
-	}
-	ring.max = -1
-	if !o.follow {
-		return nil
-	}
-	return o.followLog(c, r, l)
-}
-
-// pump reads all pieces that are there.
-func pump(r *output.Reader, l *output.Lines) error {
-	for {
-		p, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := l.Add(p); err != nil {
-			return err
-		}
-	}
-}
-
-// followLog prints what comes until the container has ended; half a line is shown when nothing has come for a moment.
-func (o *logsOptions) followLog(c *sandbox.Snapshot, r *output.Reader, l *output.Lines) error {
-	f := output.NewFollower(c.Dir)
-	defer f.Close()
-	for {
+func (o *logsOptions) print(ctx context.Context, app *App, c *sandbox.Snapshot) error {
+	ended := func() bool {
 		now, err := c.Look()
-		ended := err != nil || now.State.Status == sandbox.Exited || now.State.Status == sandbox.Created
-		if err := pump(r, l); err != nil {
-			return err
-		}
-		if ended || !o.to.IsZero() && time.Now().After(o.to) {
-			return l.Flush()
-		}
-		f.Wait(time.Second)
+		return err != nil || now.State.Status == sandbox.Exited || now.State.Status == sandbox.Created
 	}
+	q := output.Query{Since: o.from, Until: o.to, Tail: o.last, Follow: o.follow}
+	return output.Select(ctx, c.Dir, q, ended, func(ln output.Line) error { return o.write(app, ln) })
 }
-
-// stampFormat is Docker's: RFC 3339 with nine digits.
-const stampFormat = "2006-01-02T15:04:05.000000000Z07:00"
 
 func (o *logsOptions) write(app *App, ln output.Line) error {
 	to := app.Out
@@ -151,7 +90,7 @@ func (o *logsOptions) write(app *App, ln output.Line) error {
 		return err
 	}
 	if o.stamps {
-		if _, err := io.WriteString(to, ln.Time.UTC().Format(stampFormat)+" "); err != nil {
+		if _, err := io.WriteString(to, ln.Time.UTC().Format(phrase.Stamp)+" "); err != nil {
 			return err
 		}
 	}
@@ -160,26 +99,6 @@ func (o *logsOptions) write(app *App, ln output.Line) error {
 		return nil
 	}
 	return err
-}
-
-// tail keeps the last lines.
-type tail struct {
-	max  int
-	kept []output.Line
-}
-
-func (t *tail) add(ln output.Line) {
-	t.kept = append(t.kept, ln)
-	if len(t.kept) > 2*t.max+64 {
-		t.kept = append([]output.Line(nil), t.kept[len(t.kept)-t.max:]...)
-	}
-}
-
-func (t *tail) lines() []output.Line {
-	if t.max < 0 {
-		return nil
-	}
-	return t.kept[max(len(t.kept)-t.max, 0):]
 }
 
 // ParseTime reads a time as Docker's --since does: RFC 3339, date, seconds after 1970, or a duration ago.

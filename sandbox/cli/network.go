@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/sandbox/filter"
 	"github.com/moss-sandbox/moss/sandbox/spec"
 	"github.com/moss-sandbox/moss/sandbox/view"
 	"github.com/moss-sandbox/moss/slirp"
@@ -76,7 +77,7 @@ func networkList(fs *pflag.FlagSet) Runner {
 	}
 }
 
-func networkRows(ctx context.Context, e *engine.Engine, f filters, long bool) (out []networkRow, err error) {
+func networkRows(ctx context.Context, e *engine.Engine, f filter.Set, long bool) (out []networkRow, err error) {
 	list, err := e.Networks().List()
 	if err != nil {
 		return nil, err
@@ -101,18 +102,18 @@ func networkRows(ctx context.Context, e *engine.Engine, f filters, long bool) (o
 	return out, nil
 }
 
-func keepsNetwork(n *slirp.Network, f filters, used bool) bool {
+func keepsNetwork(n *slirp.Network, f filter.Set, used bool) bool {
 	kind := "custom"
 	if slirp.BuiltIn(n.Name) {
 		kind = "builtin"
 	}
-	return hasLabels(n.Labels, f["label"]) &&
-		f.any("driver", func(v string) bool { return v == n.Driver }) &&
-		f.any("id", func(v string) bool { return strings.Contains(n.ID, v) }) &&
-		f.any("name", func(v string) bool { return strings.Contains(n.Name, v) }) &&
-		f.any("scope", func(v string) bool { return v == "local" }) &&
-		f.any("type", func(v string) bool { return v == kind }) &&
-		f.any("dangling", func(v string) bool {
+	return filter.HasLabels(n.Labels, f["label"]) &&
+		f.Any("driver", func(v string) bool { return v == n.Driver }) &&
+		f.Any("id", func(v string) bool { return strings.Contains(n.ID, v) }) &&
+		f.Any("name", func(v string) bool { return strings.Contains(n.Name, v) }) &&
+		f.Any("scope", func(v string) bool { return v == "local" }) &&
+		f.Any("type", func(v string) bool { return v == kind }) &&
+		f.Any("dangling", func(v string) bool {
 			on, err := strconv.ParseBool(v)
 			return err == nil && on == (kind == "custom" && !used)
 		})

@@ -20,7 +20,7 @@ func (a *App) tellOOM(c *sandbox.Snapshot) {
 
 // hintOOM is tellOOM for commands that show a container later: at a terminal only, since scripts read what they print.
 func (a *App) hintOOM(c *sandbox.Snapshot) {
-	if f, ok := a.Err.(*os.File); ok && isTerminal(f) && engine.OOMKilled(c) && !shown(c) {
+	if f, ok := a.Err.(*os.File); ok && isTerminal(f) && engine.OOMKilled(c) && !c.State.Status.Up() {
 		a.tellOOM(c)
 	}
 }

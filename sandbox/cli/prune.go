@@ -14,6 +14,7 @@ import (
 
 	"github.com/moss-sandbox/moss/sandbox"
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/sandbox/filter"
 )
 
 // sure asks before something is removed, unless --force was said. No answer means no.
@@ -75,10 +76,10 @@ func parsePruneFilter(list []string, known ...string) (p pruneFilter, err error)
 }
 
 func (p *pruneFilter) accepts(created time.Time, labels map[string]string) bool {
-	if !p.until.IsZero() && created.After(p.until) || !hasLabels(labels, p.labels) {
+	if !p.until.IsZero() && created.After(p.until) || !filter.HasLabels(labels, p.labels) {
 		return false
 	}
-	return len(p.not) == 0 || !hasLabels(labels, p.not)
+	return len(p.not) == 0 || !filter.HasLabels(labels, p.not)
 }
 
 var containerPruneCommand = Command{

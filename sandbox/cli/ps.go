@@ -62,7 +62,7 @@ func (a *App) ps(ctx context.Context, all, quiet bool, last int, long bool) erro
 	n := 0
 	var told []*sandbox.Snapshot
 	for _, c := range list {
-		if !all && !shown(c) || last >= 0 && n >= last {
+		if !all && !c.State.Status.Up() || last >= 0 && n >= last {
 			continue
 		}
 		n++
@@ -81,16 +81,6 @@ func (a *App) ps(ctx context.Context, all, quiet bool, last int, long bool) erro
 		}
 	}
 	return nil
-}
-
-// shown tells whether ps without -a lists a container.
-func shown(c *sandbox.Snapshot) bool {
-	switch c.State.Status {
-	case sandbox.Running, sandbox.Paused, sandbox.Restarting:
-		return true
-	case sandbox.Created, sandbox.Exited, sandbox.Removing, sandbox.Dead:
-	}
-	return false
 }
 
 func shortID(id string, long bool) string {

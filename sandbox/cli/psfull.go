@@ -15,6 +15,7 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/moss-sandbox/moss/sandbox"
+	"github.com/moss-sandbox/moss/sandbox/filter"
 )
 
 // psRow is what a template of ps sees.
@@ -52,7 +53,7 @@ func (a *App) psFull(ctx context.Context, o psOptions) error {
 	}
 	var out []psRow
 	for _, c := range list {
-		if !o.all && o.last < 0 && !shown(c) && len(f["status"])+len(f["exited"]) == 0 || o.last >= 0 && len(out) >= o.last || !keeps(c, f, list) {
+		if !o.all && o.last < 0 && !c.State.Status.Up() && len(f["status"])+len(f["exited"]) == 0 || o.last >= 0 && len(out) >= o.last || !f.Container(c, list) {
 			continue
 		}
 		out = append(out, a.psRow(c, o))
@@ -103,11 +104,9 @@ func (a *App) psRow(c *sandbox.Snapshot, o psOptions) psRow {
 	return r
 }
 
-// filters are --filter options: several of one name are alternatives, but for labels, which all must hold.
-type filters map[string][]string
-
-func parseFilters(args []string, known ...string) (filters, error) {
-	f := filters{}
+// parseFilters reads --filter options, NAME=VALUE with a known name.
+func parseFilters(args []string, known ...string) (filter.Set, error) {
+	f := filter.Set{}
 	for _, s := range args {
 		k, v, ok := strings.Cut(s, "=")
 		if !ok {
@@ -120,48 +119,4 @@ func parseFilters(args []string, known ...string) (filters, error) {
 		f[k] = append(f[k], strings.TrimSpace(v))
 	}
 	return f, nil
-}
-
-// any tells whether one of a filter's values is right, or there is no such filter.
-func (f filters) any(name string, right func(string) bool) bool {
-	return len(f[name]) == 0 || slices.ContainsFunc(f[name], right)
-}
-
-func keeps(c *sandbox.Snapshot, f filters, all []*sandbox.Snapshot) bool {
-	created := func(name string) (time.Time, bool) {
-		for _, o := range all {
-			if o.Spec.Name == name || strings.HasPrefix(o.ID, name) {
-				return o.Spec.Created, true
-			}
-		}
-		return time.Time{}, false
-	}
-	for _, l := range f["label"] {
-		k, v, has := strings.Cut(l, "=")
-		got, ok := c.Spec.Labels[k]
-		if !ok || has && got != v {
-			return false
-		}
-	}
-	return f.any("id", func(v string) bool { return strings.HasPrefix(c.ID, v) }) &&
-		f.any("name", func(v string) bool { return strings.Contains("/"+c.Spec.Name, v) }) &&
-		f.any("status", func(v string) bool { return v == string(c.State.Status) }) &&
-		f.any("exited", func(v string) bool { return c.State.Status == sandbox.Exited && v == strconv.Itoa(c.State.ExitCode) }) &&
-		f.any("ancestor", func(v string) bool {
-			return v == c.Spec.Image || v+":latest" == c.Spec.Image || v == c.Spec.Image+":latest" || strings.HasPrefix(strings.TrimPrefix(c.Spec.ImageID, "sha256:"), strings.TrimPrefix(v, "sha256:"))
-		}) &&
-		f.any("before", func(v string) bool { t, ok := created(v); return ok && c.Spec.Created.Before(t) }) &&
-		f.any("since", func(v string) bool { t, ok := created(v); return ok && c.Spec.Created.After(t) }) &&
-		f.any("network", func(v string) bool { return v == c.Spec.Host.Network }) &&
-		f.any("volume", func(v string) bool {
-			for _, m := range c.Spec.Mounts {
-				if m.Name == v || m.Target == v || m.Source == v {
-					return true
-				}
-			}
-			return false
-		}) &&
-		f.any("health", func(v string) bool {
-			return c.State.Health != nil && c.State.Health.Status == v || c.State.Health == nil && v == "none"
-		})
 }

@@ -105,6 +105,6 @@ func (o *searchOptions) keep() (func(registry.Found) bool, error) {
 		return func(v string) bool { want, _ := strconv.ParseBool(v); return want == have }
 	}
 	return func(r registry.Found) bool {
-		return r.Stars >= stars && f.any("is-official", is(r.Official)) && f.any("is-automated", is(r.Automated))
+		return r.Stars >= stars && f.Any("is-official", is(r.Official)) && f.Any("is-automated", is(r.Automated))
 	}, nil
 }

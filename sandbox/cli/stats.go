@@ -177,7 +177,7 @@ func (m *meter) list(ctx context.Context) (list []*sandbox.Snapshot, as []string
 	found, _ := m.e.List(ctx) // what cannot be read is told by ps
 	sort.SliceStable(found, func(i, j int) bool { return found[i].Spec.Created.After(found[j].Spec.Created) })
 	for _, c := range found {
-		if m.all || shown(c) {
+		if m.all || c.State.Status.Up() {
 			list, as = append(list, c), append(as, c.ID[:12])
 		}
 	}
@@ -186,7 +186,7 @@ func (m *meter) list(ctx context.Context) (list []*sandbox.Snapshot, as []string
 
 func (m *meter) open(c *sandbox.Snapshot) *metered {
 	x := &metered{limit: engine.MemoryLimit(c)}
-	if shown(c) && !c.Foreign {
+	if c.State.Status.Up() && !c.Foreign {
 		x.source, _ = m.e.OpenStats(c) // it has ended: nothing is used
 	}
 	return x

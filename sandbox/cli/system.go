@@ -64,7 +64,7 @@ func (a *App) usageRows(ctx context.Context, e *engine.Engine) ([]dfRow, error) 
 		used[image.Digest(c.Spec.ImageID)] = true
 		rw, _ := sizes(c)
 		size += *rw
-		if shown(c) {
+		if c.State.Status.Up() {
 			active++
 		} else {
 			free += *rw

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/moss-sandbox/moss/sandbox/engine"
+	"github.com/moss-sandbox/moss/sandbox/filter"
 	"github.com/moss-sandbox/moss/sandbox/view"
 )
 
@@ -114,22 +115,11 @@ func labelText(labels map[string]string) string {
 	return strings.Join(out, ",")
 }
 
-func keepsVolume(v *engine.Volume, f filters) bool {
-	return hasLabels(v.Labels, f["label"]) &&
-		f.any("name", func(s string) bool { return strings.Contains(v.Name, s) }) &&
-		f.any("driver", func(s string) bool { return s == "local" }) &&
-		f.any("dangling", func(s string) bool { on, err := strconv.ParseBool(s); return err == nil && on == (len(v.Users) == 0) })
-}
-
-// hasLabels tells whether all that is wanted is there, each NAME or NAME=VALUE.
-func hasLabels(have map[string]string, wanted []string) bool {
-	for _, l := range wanted {
-		k, v, has := strings.Cut(l, "=")
-		if got, ok := have[k]; !ok || has && got != v {
-			return false
-		}
-	}
-	return true
+func keepsVolume(v *engine.Volume, f filter.Set) bool {
+	return filter.HasLabels(v.Labels, f["label"]) &&
+		f.Any("name", func(s string) bool { return strings.Contains(v.Name, s) }) &&
+		f.Any("driver", func(s string) bool { return s == "local" }) &&
+		f.Any("dangling", func(s string) bool { on, err := strconv.ParseBool(s); return err == nil && on == (len(v.Users) == 0) })
 }
 
 var volumeInspectCommand = Command{

@@ -120,14 +120,7 @@ func (e *Engine) sweepHalves(ctx context.Context) {
 }
 
 // running tells whether a container's processes may live.
-func running(c *sandbox.Snapshot) bool {
-	switch c.State.Status {
-	case sandbox.Running, sandbox.Paused, sandbox.Restarting:
-		return true
-	case sandbox.Created, sandbox.Exited, sandbox.Removing, sandbox.Dead:
-	}
-	return false
-}
+func running(c *sandbox.Snapshot) bool { return c.State.Status.Up() }
 
 // ErrForeign is told of a container that another machine or pid namespace runs.
 func foreign(c *sandbox.Snapshot) error {

@@ -43,7 +43,7 @@ func Select(ctx context.Context, dir string, q Query, ended func() bool, emit fu
 	if err := readAll(r, l); err != nil {
 		return err
 	}
-	if over {
+	if over || q.Tail >= 0 { // a last line without an end counts
 		if err := l.Flush(); err != nil {
 			return err
 		}
