@@ -57,16 +57,18 @@ func (s *Sandbox) Lock(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(LockWait)
+	start := time.Now()
+	deadline := start.Add(LockWait)
 	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		if err = sys.LockOFD(int(f.Fd())); err == nil {
 			break
 		}
-		if late := time.Since(deadline); late > 0 || ctx.Err() != nil {
-			if why := busy("container "+s.ID[:12], s.path("lock")); why.stop || late > workWait || ctx.Err() != nil {
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			if why := busy("container "+s.ID[:12], s.path("lock")); why.stop || time.Since(start) > LockWait+workWait || ctx.Err() != nil {
 				f.Close()
 				return nil, why
 			}
+			deadline = time.Now().Add(LockWait) // who works may take longer; looking through all processes costs too much to be done more often
 		}
 		time.Sleep(pause)
 	}
@@ -81,22 +83,14 @@ func (s *Sandbox) Lock(ctx context.Context) (*os.File, error) {
 // that has the file open is looked for.
 func busy(what, path string) *busyError {
 	e := &busyError{what: what}
-	var want syscall.Stat_t
-	if syscall.Stat(path, &want) != nil {
+	pids := openers(path)
+	if len(pids) == 0 {
 		return e
 	}
-	procs, _ := os.ReadDir("/proc")
-	for _, p := range procs {
-		pid, err := strconv.Atoi(p.Name())
-		if err != nil || pid == os.Getpid() || !hasOpen(p.Name(), want) {
-			continue
-		}
-		e.pid = pid
-		b, _ := os.ReadFile("/proc/" + p.Name() + "/stat")
-		if i := strings.LastIndexByte(string(b), ')'); i > 0 && len(b) > i+2 {
-			e.stop = b[i+2] == 'T'
-		}
-		return e
+	e.pid = pids[0]
+	b, _ := os.ReadFile("/proc/" + strconv.Itoa(e.pid) + "/stat")
+	if i := strings.LastIndexByte(string(b), ')'); i > 0 && len(b) > i+2 {
+		e.stop = b[i+2] == 'T'
 	}
 	return e
 }

@@ -26,7 +26,7 @@ func (s *Sandbox) EndOrphans(recorded userns.Process) error {
 	}
 	deadline := time.Now().Add(LockWait)
 	for s.Held() {
-		for _, pid := range s.holders() {
+		for _, pid := range openers(s.path("alive")) {
 			s.endHolder(pid)
 		}
 		if time.Now().After(deadline) {
@@ -37,10 +37,10 @@ func (s *Sandbox) EndOrphans(recorded userns.Process) error {
 	return nil
 }
 
-// holders are the processes that have the lock file open, this one left out.
-func (s *Sandbox) holders() (pids []int) {
+// openers are the processes that have a file open, this one left out.
+func openers(path string) (pids []int) {
 	var want syscall.Stat_t
-	if syscall.Stat(s.path("alive"), &want) != nil {
+	if syscall.Stat(path, &want) != nil {
 		return nil
 	}
 	for _, pid := range allPIDs() {
