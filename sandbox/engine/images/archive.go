@@ -49,15 +49,7 @@ func has(names []image.Ref, r image.Ref) bool {
 
 // Load takes the images of an archive into the store. Those before an error stay.
 func (s *Service) Load(ctx context.Context, r io.Reader) ([]archive.Loaded, error) {
-	ns, err := s.e.Namespace()
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.e.Images()
-	if err != nil {
-		return nil, err
-	}
-	limits, err := s.e.Config.Unpack()
+	st, mapKey, limits, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +58,7 @@ func (s *Service) Load(ctx context.Context, r io.Reader) ([]archive.Loaded, erro
 		return nil, err
 	}
 	defer ss.End()
-	out, err := archive.Load(ctx, r, ss, store.Fetch{MapKey: ns.Map.Key(), Worker: s.Worker(), Limits: limits}, image.HostPlatform())
+	out, err := archive.Load(ctx, r, ss, store.Fetch{MapKey: mapKey, Worker: s.Worker(), Limits: limits}, image.HostPlatform())
 	s.settle()
 	return out, err
 }

@@ -46,15 +46,7 @@ func (s *Service) Build(ctx context.Context, o build.Options, pulls registry.Pro
 
 // buildDeps is what a build needs of the engine, and the session to be closed after it.
 func (s *Service) buildDeps(ctx context.Context, pulls registry.Progress) (build.Deps, *onstore.Session, error) {
-	ns, err := s.e.Namespace()
-	if err != nil {
-		return build.Deps{}, nil, err
-	}
-	st, err := s.e.Images()
-	if err != nil {
-		return build.Deps{}, nil, err
-	}
-	limits, err := s.e.Config.Unpack()
+	st, mapKey, limits, err := s.open()
 	if err != nil {
 		return build.Deps{}, nil, err
 	}
@@ -66,7 +58,7 @@ func (s *Service) buildDeps(ctx context.Context, pulls registry.Progress) (build
 	}
 	tasks := inside.Worker{Namespace: func() (inside.Namespace, error) { return s.e.Namespace() }}
 	ss, err := onstore.Begin(ctx, onstore.Config{
-		Store: st, MapKey: ns.Map.Key(), Worker: s.Worker(), Tasks: tasks, Owner: &store.Owner{UID: s.e.Dirs.UID, GID: s.e.Dirs.GID}, Limits: limits,
+		Store: st, MapKey: mapKey, Worker: s.Worker(), Tasks: tasks, Owner: &store.Owner{UID: s.e.Dirs.UID, GID: s.e.Dirs.GID}, Limits: limits,
 		Pull: func(ctx context.Context, name string, p image.Platform) error {
 			_, err := s.Pull(ctx, Pull{Name: name, Platform: p.String()}, pulls)
 			return err

@@ -9,15 +9,7 @@ import (
 // Check hashes everything in the store, compares the unpacked layers with their blobs, and with SetAside repairs what can be
 // repaired without a registry.
 func (s *Service) Check(ctx context.Context, r store.Repair) ([]store.Problem, error) {
-	ns, err := s.e.Namespace()
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.e.Images()
-	if err != nil {
-		return nil, err
-	}
-	limits, err := s.e.Config.Unpack()
+	st, mapKey, limits, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +17,7 @@ func (s *Service) Check(ctx context.Context, r store.Repair) ([]store.Problem, e
 	if err != nil {
 		return found, err
 	}
-	trees, err := st.CheckTrees(ctx, store.TreeCheck{MapKey: ns.Map.Key(), Worker: s.Worker(), Limits: limits, Repair: r})
+	trees, err := st.CheckTrees(ctx, store.TreeCheck{MapKey: mapKey, Worker: s.Worker(), Limits: limits, Repair: r})
 	if r == store.SetAside {
 		s.settle()
 	}

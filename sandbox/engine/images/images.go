@@ -62,15 +62,7 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress registry.Progress) 
 		}
 		opts.Platform = &platform
 	}
-	ns, err := s.e.Namespace()
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.e.Images()
-	if err != nil {
-		return nil, err
-	}
-	limits, err := s.e.Config.Unpack()
+	st, mapKey, limits, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +77,9 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress registry.Progress) 
 	}
 	defer c.Close()
 	if !p.AllTags {
-		opts.Known = transfer.Known(st, ref, platform, ns.Map.Key())
+		opts.Known = transfer.Known(st, ref, platform, mapKey)
 	}
-	sink := &transfer.Sink{Session: ss, Worker: s.Worker(), MapKey: ns.Map.Key(), Limits: limits}
+	sink := &transfer.Sink{Session: ss, Worker: s.Worker(), MapKey: mapKey, Limits: limits}
 	done, err := c.Pull(ctx, ref, opts, sink, progress)
 	if err != nil && !p.AllTags && s.sharedHelps(err) {
 		if m, from, serr := sink.FromShared(ctx, ref); serr == nil {
@@ -104,6 +96,19 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress registry.Progress) 
 		out = append(out, Pulled{Pulled: d})
 	}
 	return out, nil
+}
+
+// open opens the store and tells how layers are unpacked into it: the key of the user's id map, and what no layer may exceed.
+func (s *Service) open() (st *store.Store, mapKey string, limits layer.Limits, err error) {
+	ns, err := s.e.Namespace()
+	if err != nil {
+		return nil, "", limits, err
+	}
+	if st, err = s.e.Images(); err != nil {
+		return nil, "", limits, err
+	}
+	limits, err = s.e.Config.Unpack()
+	return st, ns.Map.Key(), limits, err
 }
 
 // sharedHelps tells whether a shared store may stand in for a registry: it could not be reached, or has had enough of us.

@@ -29,15 +29,7 @@ func (s *Service) Import(ctx context.Context, in io.Reader, o Import) (image.Dig
 	if err := o.read(&opts); err != nil {
 		return "", err
 	}
-	ns, err := s.e.Namespace()
-	if err != nil {
-		return "", err
-	}
-	st, err := s.e.Images()
-	if err != nil {
-		return "", err
-	}
-	limits, err := s.e.Config.Unpack()
+	st, mapKey, limits, err := s.open()
 	if err != nil {
 		return "", err
 	}
@@ -46,7 +38,7 @@ func (s *Service) Import(ctx context.Context, in io.Reader, o Import) (image.Dig
 		return "", err
 	}
 	defer ss.End()
-	m, err := archive.Import(ctx, in, ss, store.Fetch{MapKey: ns.Map.Key(), Worker: s.Worker(), Limits: limits}, opts)
+	m, err := archive.Import(ctx, in, ss, store.Fetch{MapKey: mapKey, Worker: s.Worker(), Limits: limits}, opts)
 	if err != nil {
 		return "", err
 	}
