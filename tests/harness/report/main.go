@@ -152,10 +152,11 @@ func (r *report) endPackage(e event) {
 	margin := ""
 	if e.Action == "fail" && !r.second {
 		margin = "first try | "
+		blame := r.failed[e.Package]
 		if slices.ContainsFunc(failed, func(t test) bool { return !r.blamed(t) }) {
-			r.failed[e.Package] = nil // it did not come to its end: others have not run at all
+			blame = nil // it did not come to its end: others have not run at all
 		}
-		r.failed[e.Package] = r.failed[e.Package] // also one that blames no test
+		r.failed[e.Package] = blame // with nobody to blame, too
 	}
 	for _, t := range failed {
 		for line := range strings.Lines(r.said[t]) {
